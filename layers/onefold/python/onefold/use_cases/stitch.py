@@ -1,0 +1,196 @@
+"""Stitch: fold a batch of the stream into fragments, each read once and written once, linking what is new."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from onefold.domain.errors import Unavailable
+from onefold.domain.event import Event, EventBatch, FragmentKey, fragment_key
+from onefold.domain.fragment import StoredFragment, fold_events, is_unlinked, settle
+from onefold.domain.identity import Attachment, LimitReached
+from onefold.use_cases.linking import Candidate, GraphStore, link
+
+
+class FragmentStore(Protocol):
+    def load(self, keys: Collection[str]) -> dict[str, StoredFragment]:
+        """Fragment key → fragment, for those that exist."""
+
+    def write(self, fragments: Sequence[StoredFragment]) -> Mapping[str, Unavailable]:
+        """Store each as `version + 1` if the stored version is still `version`.
+
+        Returns:
+            Fragment key → why it was not written. The others are.
+        """
+
+
+class TimelineBatch(msgspec.Struct, frozen=True):
+    """A fragment's events of one stream batch; `sequence` is that of the first record."""
+
+    fragment_key: str
+    sequence: str
+    events: tuple[Event, ...]
+
+
+class Timeline(Protocol):
+    def append(self, batches: Sequence[TimelineBatch]) -> None:
+        """Keep each batch under (fragment key, sequence); the same again changes nothing.
+
+        Raises:
+            Unavailable: Not all were kept.
+        """
+
+
+class StreamRecord(msgspec.Struct, frozen=True):
+    """One record of the stream. Sequence numbers are decimal texts that grow within a partition key."""
+
+    sequence: str
+    batch: EventBatch
+
+
+class StitchReport(msgspec.Struct, frozen=True):
+    """What became of a batch.
+
+    Attributes:
+        failed: Sequence numbers of records that must be delivered again, with the reason.
+        counts: `events`, `skipped` (already folded), `repeats`, `unresolved`, `fragments`, `created`, `merged`.
+    """
+
+    failed: Mapping[str, Unavailable]
+    counts: Mapping[str, int]
+    findings: Sequence[LimitReached]
+
+
+class _Group:
+    """What a batch brings to one fragment."""
+
+    def __init__(self, key: FragmentKey) -> None:
+        self.key = key
+        self.records: list[tuple[str, list[Event]]] = []
+        self.stored = StoredFragment(str(key))
+
+    def skip_folded(self) -> int:
+        """Drop the records that the stored state already holds; returns the number of events dropped."""
+        folded = [events for sequence, events in self.records if self.stored.has_folded(sequence)]
+        self.records = self.records[len(folded) :]
+        return sum(map(len, folded))
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for _, events in self.records for event in events]
+
+    @property
+    def sequences(self) -> list[str]:
+        return [sequence for sequence, _ in self.records]
+
+    def candidates(self) -> list[Candidate]:
+        """The events that show something to link; of events that show the same, the first."""
+        candidates, shown = [], set[tuple[str, ...]]()
+        for event in self.events:
+            identifiers = tuple(identifier.key for identifier in (*event.identifiers, *event.previous))
+            if identifiers not in shown and is_unlinked(self.stored.fragment, event):
+                shown.add(identifiers)
+                candidates.append(Candidate(self.key, event))
+        return candidates
+
+
+def stitch(
+    records: Sequence[StreamRecord], fragments: FragmentStore, graph: GraphStore, timeline: Timeline
+) -> StitchReport:
+    """Fold a batch of stream records; safe to repeat, to overlap with itself and to stop anywhere.
+
+    Args:
+        records: In stream order. Records of one partition key are never in two running batches, except for a zombie,
+            whose writes fail their condition.
+        fragments: Where the states are.
+        graph: Where identities and heads are.
+        timeline: Where recent events are kept for reading.
+
+    Raises:
+        Unavailable: Nothing could be read; the whole batch must be delivered again.
+
+    Cost: one batched read of fragments, one batched write of timeline items, one conditional write a fragment; linking
+    only for fragments that show a new identifier.
+    """
+    counts: Counter[str] = Counter()
+    groups = _group(records, counts)
+    stored = fragments.load(list(groups)) if groups else {}
+    for key, group in groups.items():
+        group.stored = stored.get(key, group.stored)
+        counts["skipped"] += group.skip_folded()
+    groups = {key: group for key, group in groups.items() if group.records}
+    failed: dict[str, Unavailable] = {}
+    attachments = _link_groups(groups, graph, failed)
+    groups = {key: group for key, group in groups.items() if not failed.keys() & set(group.sequences)}
+    _fold_groups(groups, attachments, fragments, timeline, failed=failed, counts=counts)
+    everything = [attachment for each in attachments.values() for attachment in each]
+    counts["created"] = sum(attachment.is_new for attachment in everything)
+    counts["merged"] = sum(len(attachment.merged) for attachment in everything)
+    return StitchReport(failed, counts, [finding for each in everything for finding in each.findings])
+
+
+def _group(records: Sequence[StreamRecord], counts: Counter[str]) -> dict[str, _Group]:
+    groups: dict[str, _Group] = {}
+    for record in records:
+        for event in record.batch.events:
+            counts["events"] += 1
+            key = fragment_key(event)
+            if key is None:
+                counts["unresolved"] += 1
+                continue
+            group = groups.setdefault(str(key), _Group(key))
+            if group.records and group.records[-1][0] == record.sequence:
+                group.records[-1][1].append(event)
+            else:
+                group.records.append((record.sequence, [event]))
+    return groups
+
+
+def _link_groups(
+    groups: Mapping[str, _Group], graph: GraphStore, failed: dict[str, Unavailable]
+) -> dict[str, list[Attachment]]:
+    """Link what is new, all fragments together; where that fails, the records of those fragments come again."""
+    candidates = [candidate for group in groups.values() for candidate in group.candidates()]
+    attachments: dict[str, list[Attachment]] = {}
+    if not candidates:
+        return attachments
+    try:
+        linked = link(graph, candidates)
+    except Unavailable as error:
+        for candidate in candidates:
+            failed.update(dict.fromkeys(groups[str(candidate.fragment)].sequences, error))
+        return attachments
+    for candidate, attachment in zip(candidates, linked, strict=True):
+        attachments.setdefault(str(candidate.fragment), []).append(attachment)
+    return attachments
+
+
+def _fold_groups(
+    groups: Mapping[str, _Group],
+    attachments: Mapping[str, Sequence[Attachment]],
+    fragments: FragmentStore,
+    timeline: Timeline,
+    *,
+    failed: dict[str, Unavailable],
+    counts: Counter[str],
+) -> None:
+    """Write the timeline first: a crash after it repeats an item harmlessly, a crash before it would lose one."""
+    grown = []
+    for key, group in groups.items():
+        fragment = group.stored.fragment
+        for attachment in attachments.get(key, ()):
+            fragment = settle(fragment, attachment.attached)
+        folded = fold_events(fragment, group.events)
+        counts["repeats"] += folded.repeats - fragment.repeats
+        grown.append(msgspec.structs.replace(group.stored, fragment=folded, cursor=group.sequences[-1]))
+    counts["fragments"] = len(grown)
+    if not grown:
+        return
+    try:
+        timeline.append([TimelineBatch(key, group.sequences[0], tuple(group.events)) for key, group in groups.items()])
+    except Unavailable as error:
+        failed.update(dict.fromkeys((sequence for group in groups.values() for sequence in group.sequences), error))
+        return
+    for key, reason in fragments.write(grown).items():
+        failed.update(dict.fromkeys(groups[key].sequences, reason))
