@@ -1,0 +1,80 @@
+"""Who may call the APIs: programs with a client id and a secret, nobody with a password."""
+
+from aws_cdk import Aws, Duration
+from aws_cdk import aws_cognito as cognito
+from constructs import Construct
+
+from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.foundation import Foundation, removal_policy
+
+RESOURCE_SERVER = "onefold"
+TOKEN_VALIDITY = Duration.hours(1)
+
+
+class ApiClients(Construct):
+    """A user pool without users: it issues tokens to clients for the scopes of the resource server."""
+
+    def __init__(self, scope: Construct, construct_id: str, foundation: Foundation) -> None:
+        super().__init__(scope, construct_id)
+        # Clients are made again by a deployment and hold no person's data, so this flag is always turned.
+        self._pool = cognito.UserPool(
+            self,
+            "Pool",
+            self_sign_up_enabled=False,
+            sign_in_aliases=cognito.SignInAliases(username=True),
+            account_recovery=cognito.AccountRecovery.NONE,
+            password_policy=cognito.PasswordPolicy(
+                min_length=16,
+                require_lowercase=True,
+                require_uppercase=True,
+                require_digits=True,
+                require_symbols=True,
+            ),
+            removal_policy=removal_policy(foundation.environment, removable=True),
+        )
+        read_profiles = cognito.ResourceServerScope(scope_name="profiles.read", scope_description="Read profiles")
+        server = self._pool.add_resource_server(
+            "Server", identifier=RESOURCE_SERVER, user_pool_resource_server_name="onefold", scopes=[read_profiles]
+        )
+        self._client = self._pool.add_client(
+            "Client",
+            generate_secret=True,
+            access_token_validity=TOKEN_VALIDITY,
+            auth_flows=cognito.AuthFlow(),
+            o_auth=cognito.OAuthSettings(
+                flows=cognito.OAuthFlows(client_credentials=True),
+                scopes=[cognito.OAuthScope.resource_server(server, read_profiles)],
+            ),
+            prevent_user_existence_errors=True,
+            enable_token_revocation=True,
+        )
+        # The account makes the prefix unique; it has to be so among all of AWS in a region.
+        self._domain = self._pool.add_domain(
+            "Domain",
+            cognito_domain=cognito.CognitoDomainOptions(
+                domain_prefix=f"onefold-{foundation.environment.name}-{Aws.ACCOUNT_ID}"
+            ),
+        )
+        self._acknowledge_rules()
+
+    @property
+    def user_pool_id(self) -> str:
+        return self._pool.user_pool_id
+
+    @property
+    def client_id(self) -> str:
+        return self._client.user_pool_client_id
+
+    @property
+    def read_profiles(self) -> str:
+        """The scope as routes ask for it and tokens carry it."""
+        return f"{RESOURCE_SERVER}/profiles.read"
+
+    @property
+    def token_url(self) -> str:
+        """Where a client exchanges its id and secret for a token."""
+        return f"{self._domain.base_url()}/oauth2/token"
+
+    def _acknowledge_rules(self) -> None:
+        acknowledge(self._pool, "AwsSolutions-COG2", "The pool has no users who could hold a second factor.")
+        acknowledge(self._pool, "AwsSolutions-COG8", "The plus plan watches users' sign-ins, and there are none.")

@@ -1,0 +1,14 @@
+-- What was refused in the last thirty days, the commonest reason first.
+SELECT
+  reason,
+  component,
+  source,
+  count(*) AS refused,
+  count(DISTINCT message_id) AS messages,
+  min(received_at) AS first_received_at,
+  max(received_at) AS last_received_at,
+  max_by(detail, received_at) AS latest_detail
+FROM quarantine
+WHERE dt >= date_format(current_date - INTERVAL '30' DAY, '%Y-%m-%d')
+GROUP BY reason, component, source
+ORDER BY refused DESC

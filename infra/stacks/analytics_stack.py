@@ -1,0 +1,53 @@
+"""The history: archive writes it as Parquet, Glue describes it, Athena answers SQL over it."""
+
+from aws_cdk import Duration, Stack
+from aws_cdk import Environment as CdkEnvironment
+from constructs import Construct
+
+from infra.constructs.consumers import StreamConsumer
+from infra.constructs.foundation import Foundation
+from infra.constructs.function import OnefoldFunction
+from infra.constructs.lake_catalog import LakeCatalog
+from infra.constructs.layers import Layers
+from infra.constructs.query_workgroup import QueryWorkgroup
+from infra.stacks.ingest_stack import IngestStack
+from infra.stacks.storage_stack import StorageStack
+
+
+class AnalyticsStack(Stack):
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        foundation: Foundation,
+        storage: StorageStack,
+        ingest: IngestStack,
+        *,
+        env: CdkEnvironment,
+    ) -> None:
+        super().__init__(scope, construct_id, env=env, description="onefold: history in Parquet, catalog and queries")
+        self.archive = self._archive(foundation, storage)
+        ingest.stream.grant_follow(self.archive)
+        self.archive_consumer = StreamConsumer(
+            self.archive,
+            source_arn=ingest.stream.arn,
+            set_aside=ingest.spool,
+            batch_records_max=10_000,
+            window=Duration.seconds(60),
+        )
+        self.catalog = LakeCatalog(self, "Catalog", foundation, storage.lake)
+        self.workgroup = QueryWorkgroup(self, "Workgroup", foundation, storage.lake, self.catalog)
+
+    def _archive(self, foundation: Foundation, storage: StorageStack) -> OnefoldFunction:
+        archive = OnefoldFunction(
+            self,
+            "archive",
+            foundation,
+            description="Writes events to the lake as Parquet",
+            layers=Layers(self, "Layers", foundation).with_columnar(),
+            memory_mb=2_048,  # a batch of 6 MB, decompressed, as Python values and again as Arrow columns
+            timeout=Duration.seconds(300),
+            variables={"LAKE_BUCKET_NAME": storage.lake.name},
+        )
+        storage.lake.grant_archive(archive)
+        return archive

@@ -1,0 +1,114 @@
+"""How streams, queues and rules feed the functions."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.infra.assembly import Assembly
+
+FAILURE_POLICY = {
+    "StartingPosition": "TRIM_HORIZON",
+    "BisectBatchOnFunctionError": True,
+    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+    "MaximumRetryAttempts": 10,
+}
+SIX_DAYS_S = 6 * 24 * 3600
+TWENTY_HOURS_S = 20 * 3600
+
+
+@pytest.mark.parametrize(
+    ("verb", "source", "settings"),
+    [
+        ("stitch", "EventsStream", (1_000, 1, 4, SIX_DAYS_S)),
+        ("archive", "EventsStream", (10_000, 60, 1, SIX_DAYS_S)),
+        ("evaluateFragments", "FragmentsTable.StreamArn", (100, 1, 1, TWENTY_HOURS_S)),
+        ("evaluateHeads", "HeadsTable.StreamArn", (100, 1, 1, TWENTY_HOURS_S)),
+        ("activate", "HeadsTable.StreamArn", (100, None, 1, TWENTY_HOURS_S)),
+    ],
+)
+def test_stream_consumers_start_at_the_beginning_and_set_aside_what_fails(
+    prod: Assembly, verb: str, source: str, settings: tuple[int | None, ...]
+) -> None:
+    mapping = _mapping(prod, verb)
+
+    assert mapping.items() >= FAILURE_POLICY.items()
+    assert prod.readable(mapping["EventSourceArn"]) == source
+    assert prod.readable(mapping["DestinationConfig"]["OnFailure"]["Destination"]) == "SpoolBucket"
+    assert settings == (
+        mapping["BatchSize"],
+        mapping.get("MaximumBatchingWindowInSeconds"),
+        mapping["ParallelizationFactor"],
+        mapping["MaximumRecordAgeInSeconds"],
+    )
+
+
+@pytest.mark.parametrize("name", ["dev", "staging", "prod"])
+def test_records_are_set_aside_before_their_stream_forgets_them(assemblies: dict[str, Assembly], name: str) -> None:
+    assembly = assemblies[name]
+    stream_keeps_s = assembly.named("EventsStream", "AWS::Kinesis::Stream").properties["RetentionPeriodHours"] * 3600
+
+    for verb, keeps_s in (("stitch", stream_keeps_s), ("archive", stream_keeps_s), ("evaluateHeads", 86_400)):
+        assert _mapping(assembly, verb)["MaximumRecordAgeInSeconds"] < keeps_s
+
+
+@pytest.mark.parametrize(("verb", "queue", "concurrency"), [("drain", "Spooled", 2), ("deliver", "Deliveries", 10)])
+def test_queue_consumers_report_single_failures_and_dead_letters_follow(
+    prod: Assembly, verb: str, queue: str, concurrency: int
+) -> None:
+    mapping = _mapping(prod, verb)
+    properties = prod.named(f"{queue}Queue", "AWS::SQS::Queue").properties
+
+    assert prod.readable(mapping["EventSourceArn"]) == f"{queue}Queue"
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": concurrency}
+    assert properties["RedrivePolicy"]["maxReceiveCount"] == 5
+    assert prod.readable(properties["RedrivePolicy"]["deadLetterTargetArn"]) == f"{queue}DeadLetters"
+    assert properties["VisibilityTimeout"] >= 6 * prod.functions()[verb].properties["Timeout"]
+
+
+def test_each_mapping_waits_for_the_permissions_of_its_role(prod: Assembly) -> None:
+    for mapping in prod.resources("AWS::Lambda::EventSourceMapping"):
+        verb = re.match("[A-Z][a-z]+", mapping.name)[0]  # type: ignore[index]
+        policies = [logical_id for logical_id in mapping.body["DependsOn"] if f"{verb}RoleDefaultPolicy" in logical_id]
+        assert len(policies) == 1
+
+
+def test_only_spooled_events_reach_drain(prod: Assembly) -> None:
+    rule = prod.named("SpooledEventsSpooled", "AWS::Events::Rule").properties
+    spool = prod.named("SpoolBucket", "AWS::S3::Bucket").properties
+
+    assert "EventBusName" not in rule
+    assert rule["EventPattern"]["source"] == ["aws.s3"]
+    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
+    assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "spool/"}]}
+    assert [prod.readable(name) for name in rule["EventPattern"]["detail"]["bucket"]["name"]] == ["SpoolBucket"]
+    assert [prod.readable(target["Arn"]) for target in rule["Targets"]] == ["SpooledQueue"]
+    assert spool["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+
+def test_transitions_reach_deliveries(prod: Assembly) -> None:
+    rule = prod.named("DeliveriesTransitionsPublished", "AWS::Events::Rule").properties
+
+    assert prod.readable(rule["EventBusName"]) == "Bus"
+    assert rule["EventPattern"] == {
+        "source": ["onefold"],
+        "detail-type": ["Audience Entered", "Audience Exited", "Profile Merged"],
+    }
+    assert [prod.readable(target["Arn"]) for target in rule["Targets"]] == ["DeliveriesQueue"]
+
+
+def test_only_its_own_rule_may_fill_a_queue(prod: Assembly) -> None:
+    policies = list(prod.resources("AWS::SQS::QueuePolicy"))
+
+    assert len(policies) == 4
+    for policy in policies:
+        (allowed,) = (s for s in policy.properties["PolicyDocument"]["Statement"] if s["Effect"] == "Allow")
+        assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
+        rule = prod.readable(allowed["Condition"]["ArnEquals"]["aws:SourceArn"])
+        assert rule in {"SpooledEventsSpooled", "DeliveriesTransitionsPublished"}
+
+
+def _mapping(assembly: Assembly, feed: str) -> dict[str, Any]:
+    mapping = assembly.named(f"{feed[0].upper()}{feed[1:]}ConsumerMapping", "AWS::Lambda::EventSourceMapping")
+    return dict(mapping.properties)
