@@ -4,13 +4,13 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from onefold.domain.errors import BodyInvalid, PayloadTooLarge, StreamUnavailable, Unauthorized, Unavailable
 from onefold.domain.event import Event, EventBatch, Kind, Refusal, partition_key
 from onefold.domain.message import Arrival
 from onefold.domain.parcel import BODY_BYTES_MAX, EVENTS_MAX, OBJECTS_MAX
 from onefold.domain.source import Source
 from onefold.use_cases.collect import REFUSAL_BODY_BYTES_MAX, Collector, CollectRequest, Outcome, group
-
 from tests.fakes.collecting import KnownSources, MemoryEventLog, MemorySpool
 from tests.fakes.events import HASHER, event
 

@@ -1,8 +1,8 @@
 import pytest
+
 from onefold.domain.errors import StreamUnavailable, Unavailable
 from onefold.domain.event import EventBatch, Refusal
 from onefold.use_cases.drain import drain
-
 from tests.fakes.collecting import MemoryEventLog, MemorySpool
 from tests.fakes.events import event
 
