@@ -162,10 +162,6 @@ class SuppressionsTable(OnefoldTable):
     def __init__(self, scope: Construct, foundation: Foundation, *, removable: bool) -> None:
         super().__init__(scope, "Suppressions", foundation, removable=removable, partition_key="identifier_key")
 
-    def grant_check(self, grantee: iam.IGrantable) -> None:
-        """Ask which of some identifiers are suppressed."""
-        self._grant_reading(grantee, "dynamodb:BatchGetItem")
-
 
 class DefinitionsTable(OnefoldTable):
     def __init__(self, scope: Construct, foundation: Foundation, *, removable: bool) -> None:

@@ -45,7 +45,6 @@ class ProfilesStack(Stack):
                 "IDENTITIES_TABLE_NAME": storage.identities.name,
                 "HEADS_TABLE_NAME": storage.heads.name,
                 "TIMELINE_TABLE_NAME": storage.timeline.name,
-                "SUPPRESSIONS_TABLE_NAME": storage.suppressions.name,
                 "LAKE_BUCKET_NAME": storage.lake.name,
             },
         )
@@ -53,7 +52,6 @@ class ProfilesStack(Stack):
         storage.identities.grant_link(stitch)
         storage.heads.grant_link(stitch)
         storage.timeline.grant_append(stitch)
-        storage.suppressions.grant_check(stitch)
         storage.lake.grant_quarantine(stitch)
         return stitch
 

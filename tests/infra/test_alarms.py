@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 from onefold.edge.observability import METRICS
-
 from tests.infra.assembly import Assembly
 
 VERBS = ("collect", "drain", "stitch", "archive", "evaluate", "activate", "deliver", "serve")

@@ -6,7 +6,6 @@ from tests.infra.assembly import Assembly
 
 TABLES = {f"{name.upper()}_TABLE_NAME": f"{name.capitalize()}Table" for name in ("fragments", "identities", "heads")}
 TIMELINE = {"TIMELINE_TABLE_NAME": "TimelineTable"}
-SUPPRESSIONS = {"SUPPRESSIONS_TABLE_NAME": "SuppressionsTable"}
 DEFINITIONS = {"DEFINITIONS_TABLE_NAME": "DefinitionsTable"}
 SECRET = {"DEPLOYMENT_SECRET_ARN": "DeploymentSecret"}
 LAKE = {"LAKE_BUCKET_NAME": "LakeBucket"}
@@ -15,7 +14,7 @@ INGEST = {"STREAM_NAME": "EventsStream", "SPOOL_BUCKET_NAME": "SpoolBucket"}
 EXPECTED_VARIABLES = {
     "collect": {**INGEST, **DEFINITIONS, **SECRET},
     "drain": INGEST,
-    "stitch": {**TABLES, **TIMELINE, **SUPPRESSIONS, **LAKE},
+    "stitch": {**TABLES, **TIMELINE, **LAKE},
     "archive": LAKE,
     "evaluate": {
         "FRAGMENTS_TABLE_NAME": "FragmentsTable",

@@ -57,7 +57,6 @@ EXPECTED = {
         "IdentitiesTable": {"dynamodb:BatchGetItem", "dynamodb:PutItem"},
         "HeadsTable": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:ConditionCheckItem"},
         "TimelineTable": {"dynamodb:BatchWriteItem"},
-        "SuppressionsTable": {"dynamodb:BatchGetItem"},
         **WRITE_TABLES,
         "LakeBucket/quarantine/*": {"s3:PutObject"},
         **SET_ASIDE,

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 import pytest
+
 from onefold.domain.head import Head
 from onefold.domain.identity import GraphChanges
 from onefold.use_cases.linking import read_graph

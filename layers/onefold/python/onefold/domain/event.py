@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from onefold.domain.identifier import Identifier, strongest
+from onefold.domain.identifier import DEVICE_TYPES, Identifier
 
 Kind = Literal["track", "identify", "page", "screen", "group", "alias"]
 KINDS: Final = ("track", "identify", "page", "screen", "group", "alias")
@@ -14,7 +14,7 @@ KINDS: Final = ("track", "identify", "page", "screen", "group", "alias")
 Clock = Literal["as_sent", "corrected", "clamped", "received"]
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One accepted event. Times are Unix epoch milliseconds, UTC.
 
     Stored as an array: fields are only ever added at the end, with a default, so that older and newer readers
@@ -71,14 +71,14 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True):
     version: str = "1"
 
 
-class EventBatch(msgspec.Struct, frozen=True, array_like=True):
+class EventBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one stream record holds: the events of one request that share a partition key, in their order."""
 
     events: tuple[Event, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 
 
-class FragmentKey(msgspec.Struct, frozen=True, array_like=True):
+class FragmentKey(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one person did on one device: either may be absent, not both."""
 
     device: str
@@ -100,11 +100,13 @@ class FragmentKey(msgspec.Struct, frozen=True, array_like=True):
 
 def fragment_key(event: Event) -> FragmentKey | None:
     """The fragment that an event belongs to; None where it names nobody."""
-    device = strongest(event.identifiers, device=True)
-    person = strongest(event.identifiers, device=False)
-    if device is None and person is None:
-        return None
-    return FragmentKey(device.key if device else "", person.key if person else "")
+    device = person = ""
+    for identifier in event.identifiers:  # strongest first
+        if identifier.type in DEVICE_TYPES:
+            device = device or identifier.key
+        else:
+            person = person or identifier.key
+    return FragmentKey(device, person) if device or person else None
 
 
 def partition_key(event: Event) -> str:

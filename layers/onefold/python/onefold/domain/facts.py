@@ -18,7 +18,7 @@ SUPPORT_S_MAX: Final = 30 * 24 * 3_600  # of one conversation; a longer one is a
 OTHER: Final = "other"
 
 
-class Count(msgspec.Struct, frozen=True, array_like=True):
+class Count(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How often a kind of event happened, and when first and last (epoch ms)."""
 
     times: int
@@ -29,7 +29,7 @@ class Count(msgspec.Struct, frozen=True, array_like=True):
         return Count(self.times + other.times, min(self.first_at, other.first_at), max(self.last_at, other.last_at))
 
 
-class Facts(msgspec.Struct, frozen=True, array_like=True):
+class Facts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The mergeable whole of what is known; the empty one is neutral to `join`.
 
     Attributes:
@@ -171,8 +171,11 @@ class _Growth:
         if known is None and len(self._counts) >= EVENT_NAMES_MAX:
             name = OTHER
             known = self._counts.get(name)
-        once = Count(1, event.at, event.at)
-        self._counts[name] = once if known is None else known.plus(once)
+        at = event.at
+        if known is None:
+            self._counts[name] = Count(1, at, at)
+        else:
+            self._counts[name] = Count(known.times + 1, min(known.first_at, at), max(known.last_at, at))
 
     def _add_traits(self, event: Event) -> None:
         try:
@@ -188,13 +191,14 @@ class _Growth:
 
     def _add_registers(self, registers: dict[str, Register], event: Event, values: Mapping[str, object]) -> None:
         for name, value in values.items():
-            register, known = observed(event, value), registers.get(name)
-            if known is not None:
-                registers[name] = newer(known, register)
-            elif len(registers) < TRAITS_MAX:
-                registers[name] = register
-            else:
-                self._dropped += 1
+            known = registers.get(name)
+            if known is None:
+                if len(registers) < TRAITS_MAX:
+                    registers[name] = observed(event, value)
+                else:
+                    self._dropped += 1
+            elif event.at >= known.at:
+                registers[name] = newer(known, observed(event, value))
 
     def _add_campaign(self, event: Event) -> None:
         try:

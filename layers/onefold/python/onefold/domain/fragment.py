@@ -12,7 +12,7 @@ RECENT_MAX: Final = 256
 KNOWN_MAX: Final = 200
 
 
-class Fragment(msgspec.Struct, frozen=True, array_like=True):
+class Fragment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The state of a fragment.
 
     Attributes:
@@ -31,7 +31,7 @@ class Fragment(msgspec.Struct, frozen=True, array_like=True):
 NEW_FRAGMENT: Final = Fragment()
 
 
-class StoredFragment(msgspec.Struct, frozen=True):
+class StoredFragment(msgspec.Struct, frozen=True, gc=False):
     """A fragment as it lies in the store.
 
     Attributes:
@@ -51,8 +51,10 @@ class StoredFragment(msgspec.Struct, frozen=True):
 
 def is_unlinked(fragment: Fragment, event: Event) -> bool:
     """Whether an event shows an identifier that this fragment has not settled yet."""
-    known = fragment.known
-    return bool(event.previous) or any(identifier.key not in known for identifier in event.identifiers)
+    for identifier in event.identifiers:
+        if identifier.key not in fragment.known:
+            return True
+    return bool(event.previous)
 
 
 def fold_events(fragment: Fragment, events: Iterable[Event]) -> Fragment:
@@ -65,12 +67,8 @@ def fold_events(fragment: Fragment, events: Iterable[Event]) -> Fragment:
         else:
             fresh.append(event)
             recent += mark
-    return msgspec.structs.replace(
-        fragment,
-        facts=fold(fragment.facts, fresh),
-        recent=bytes(recent[-RECENT_MAX * FINGERPRINT_BYTES :]),
-        repeats=repeats,
-    )
+    recent_last = bytes(recent[-RECENT_MAX * FINGERPRINT_BYTES :])
+    return Fragment(fold(fragment.facts, fresh), fragment.known, recent_last, repeats)
 
 
 def _has(recent: bytearray, mark: bytes) -> bool:

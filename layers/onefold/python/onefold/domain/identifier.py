@@ -42,9 +42,10 @@ DEFAULT_TYPES: Final = {
         IdentifierType("anonymous_id", 6, 50, is_device=True),
     )
 }
+DEVICE_TYPES: Final = frozenset(kind.name for kind in DEFAULT_TYPES.values() if kind.is_device)
 
 
-class Identifier(msgspec.Struct, frozen=True, array_like=True, order=True):
+class Identifier(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """One normalised identifier of a person or a device."""
 
     type: str
@@ -58,7 +59,7 @@ class Identifier(msgspec.Struct, frozen=True, array_like=True, order=True):
 
     @property
     def is_device(self) -> bool:
-        return DEFAULT_TYPES[self.type].is_device
+        return self.type in DEVICE_TYPES
 
 
 class IdentifierHasher:
@@ -137,7 +138,9 @@ def _as_text(raw: object) -> str | None:
 def _is_blocked(text: str) -> bool:
     if len(text) > IDENTIFIER_LENGTH_MAX or text.lower() in _BLOCKED_VALUES:
         return True
-    return any(pattern.fullmatch(text) for pattern in _BLOCKED_PATTERNS)
+    # What the patterns match begins with a zero, a dash or an F, or with one character twice.
+    may_match = text[0] in "0-fF" or text[0] == text[1:2]
+    return may_match and any(pattern.fullmatch(text) for pattern in _BLOCKED_PATTERNS)
 
 
 def _normalise_email(text: str) -> str | None:

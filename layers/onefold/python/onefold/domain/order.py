@@ -22,7 +22,7 @@ SUM_MAX: Final = 2**63 - 1  # what the store's format takes; a sum stays there
 Stamp = tuple[int, int, str, str]  # event time, received, source, message id: whose word counts
 
 
-class Amount(msgspec.Struct, frozen=True, array_like=True):
+class Amount(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one event says of an order. `micros` is None where it states no sum (a refund of the whole)."""
 
     stamp: Stamp
@@ -31,7 +31,7 @@ class Amount(msgspec.Struct, frozen=True, array_like=True):
     units: int
 
 
-class Order(msgspec.Struct, frozen=True, array_like=True):
+class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All that is known of one order id; the newest word on what was placed counts, each refund counts once."""
 
     at: int
@@ -40,7 +40,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     cancelled_at: int | None = None
 
 
-class Totals(msgspec.Struct, frozen=True, array_like=True):
+class Totals(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Sums over orders in one currency. Money in millionths of the unit."""
 
     orders: int = 0

@@ -11,7 +11,7 @@ NESTING_MAX: Final = 64
 _DOUBLE_MAX: Final = 10**308
 
 
-class Register(msgspec.Struct, frozen=True, array_like=True):
+class Register(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A value with its provenance. A value of None says that the fact was taken back.
 
     Attributes:
@@ -58,6 +58,8 @@ def newer(left: Register, right: Register) -> Register:
     Two messages that share a stamp but not a value are a source's mistake; the larger JSON text wins, so that every
     reader picks the same one.
     """
+    if left.at != right.at:
+        return left if left.at > right.at else right
     if left.stamp != right.stamp:
         return left if left.stamp > right.stamp else right
     return max(left, right, key=_text)

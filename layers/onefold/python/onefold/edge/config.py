@@ -84,7 +84,6 @@ class StitchConfig(_Config):
     identities_table_name: str
     heads_table_name: str
     timeline_table_name: str
-    suppressions_table_name: str
     lake_bucket_name: str
 
 

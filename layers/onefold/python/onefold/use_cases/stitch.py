@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -25,7 +25,7 @@ class FragmentStore(Protocol):
         """
 
 
-class TimelineBatch(msgspec.Struct, frozen=True):
+class TimelineBatch(msgspec.Struct, frozen=True, gc=False):
     """A fragment's events of one stream batch; `sequence` is that of the first record."""
 
     fragment_key: str
@@ -42,7 +42,7 @@ class Timeline(Protocol):
         """
 
 
-class StreamRecord(msgspec.Struct, frozen=True):
+class StreamRecord(msgspec.Struct, frozen=True, gc=False):
     """One record of the stream. Sequence numbers are decimal texts that grow within a partition key."""
 
     sequence: str
@@ -54,7 +54,9 @@ class StitchReport(msgspec.Struct, frozen=True):
 
     Attributes:
         failed: Sequence numbers of records that must be delivered again, with the reason.
-        counts: `events`, `skipped` (already folded), `repeats`, `unresolved`, `fragments`, `created`, `merged`.
+        counts: `events`, of which `skipped` (an earlier delivery folded them), `unresolved` (they name nobody) and
+            `folded` (their fragment was written), and of those `repeats`; `fragments` that were written; profiles that
+            were `created` and `merged`.
     """
 
     failed: Mapping[str, Unavailable]
@@ -62,36 +64,44 @@ class StitchReport(msgspec.Struct, frozen=True):
     findings: Sequence[LimitReached]
 
 
+NEW_STORED: Final = StoredFragment("")
+
+
 class _Group:
     """What a batch brings to one fragment."""
 
     def __init__(self, key: FragmentKey) -> None:
         self.key = key
-        self.records: list[tuple[str, list[Event]]] = []
-        self.stored = StoredFragment(str(key))
+        self.stored = NEW_STORED
+        self.sequences: list[str] = []  # of the records
+        self.sizes: list[int] = []  # how many events each record has
+        self.events: list[Event] = []
+
+    def add(self, sequence: str, event: Event) -> None:
+        if self.sequences and self.sequences[-1] == sequence:
+            self.sizes[-1] += 1
+        else:
+            self.sequences.append(sequence)
+            self.sizes.append(1)
+        self.events.append(event)
 
     def skip_folded(self) -> int:
         """Drop the records that the stored state already holds; returns the number of events dropped."""
-        folded = [events for sequence, events in self.records if self.stored.has_folded(sequence)]
-        self.records = self.records[len(folded) :]
-        return sum(map(len, folded))
-
-    @property
-    def events(self) -> list[Event]:
-        return [event for _, events in self.records for event in events]
-
-    @property
-    def sequences(self) -> list[str]:
-        return [sequence for sequence, _ in self.records]
+        folded = sum(map(self.stored.has_folded, self.sequences)) if self.stored.cursor else 0
+        dropped = sum(self.sizes[:folded])
+        self.sequences, self.sizes, self.events = self.sequences[folded:], self.sizes[folded:], self.events[dropped:]
+        return dropped
 
     def candidates(self) -> list[Candidate]:
         """The events that show something to link; of events that show the same, the first."""
-        candidates, shown = [], set[tuple[str, ...]]()
+        candidates: list[Candidate] = []
+        shown: set[tuple[str, ...]] = set()
         for event in self.events:
-            identifiers = tuple(identifier.key for identifier in (*event.identifiers, *event.previous))
-            if identifiers not in shown and is_unlinked(self.stored.fragment, event):
-                shown.add(identifiers)
-                candidates.append(Candidate(self.key, event))
+            if is_unlinked(self.stored.fragment, event):
+                identifiers = tuple(identifier.key for identifier in (*event.identifiers, *event.previous))
+                if identifiers not in shown:
+                    shown.add(identifiers)
+                    candidates.append(Candidate(self.key, event))
         return candidates
 
 
@@ -117,12 +127,13 @@ def stitch(
     groups = _group(records, counts)
     stored = fragments.load(list(groups)) if groups else {}
     for key, group in groups.items():
-        group.stored = stored.get(key, group.stored)
+        group.stored = stored.get(key, NEW_STORED)
         counts["skipped"] += group.skip_folded()
-    groups = {key: group for key, group in groups.items() if group.records}
+    groups = {key: group for key, group in groups.items() if group.events}
     failed: dict[str, Unavailable] = {}
     attachments = _link_groups(groups, graph, failed)
-    groups = {key: group for key, group in groups.items() if not failed.keys() & set(group.sequences)}
+    if failed:
+        groups = {key: group for key, group in groups.items() if failed.keys().isdisjoint(group.sequences)}
     _fold_groups(groups, attachments, fragments, timeline, failed=failed, counts=counts)
     everything = [attachment for each in attachments.values() for attachment in each]
     counts["created"] = sum(attachment.is_new for attachment in everything)
@@ -139,11 +150,11 @@ def _group(records: Sequence[StreamRecord], counts: Counter[str]) -> dict[str, _
             if key is None:
                 counts["unresolved"] += 1
                 continue
-            group = groups.setdefault(str(key), _Group(key))
-            if group.records and group.records[-1][0] == record.sequence:
-                group.records[-1][1].append(event)
-            else:
-                group.records.append((record.sequence, [event]))
+            name = str(key)
+            group = groups.get(name)
+            if group is None:
+                group = groups[name] = _Group(key)
+            group.add(record.sequence, event)
     return groups
 
 
@@ -182,9 +193,7 @@ def _fold_groups(
         for attachment in attachments.get(key, ()):
             fragment = settle(fragment, attachment.attached)
         folded = fold_events(fragment, group.events)
-        counts["repeats"] += folded.repeats - fragment.repeats
-        grown.append(msgspec.structs.replace(group.stored, fragment=folded, cursor=group.sequences[-1]))
-    counts["fragments"] = len(grown)
+        grown.append(StoredFragment(key, folded, group.sequences[-1], group.stored.version))
     if not grown:
         return
     try:
@@ -192,5 +201,12 @@ def _fold_groups(
     except Unavailable as error:
         failed.update(dict.fromkeys((sequence for group in groups.values() for sequence in group.sequences), error))
         return
-    for key, reason in fragments.write(grown).items():
-        failed.update(dict.fromkeys(groups[key].sequences, reason))
+    refused = fragments.write(grown)
+    for stored in grown:
+        group = groups[stored.key]
+        if stored.key in refused:
+            failed.update(dict.fromkeys(group.sequences, refused[stored.key]))
+        else:
+            counts["fragments"] += 1
+            counts["folded"] += len(group.events)
+            counts["repeats"] += stored.fragment.repeats - group.stored.fragment.repeats

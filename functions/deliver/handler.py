@@ -1,0 +1,48 @@
+"""deliver: transitions from the bus go to destinations."""
+
+import os
+from functools import cache
+from typing import Any
+
+import boto3
+
+from onefold.adapters.aws_requests import client_config
+from onefold.adapters.deployment_secret import load_deployment_secret
+from onefold.adapters.dynamodb_definitions import DynamoDbDefinitions
+from onefold.adapters.webhook import WebhookSender
+from onefold.domain.destination import DEFINITION_KIND, destinations_of
+from onefold.domain.errors import OnefoldError
+from onefold.edge.batches import BatchResponse, batch_response, queue_messages
+from onefold.edge.config import DeliverConfig
+from onefold.edge.observability import Observability
+from onefold.use_cases.deliver import deliver, parse_message
+
+observe = Observability("deliver")
+
+
+@cache
+def stores() -> tuple[DynamoDbDefinitions, WebhookSender]:
+    config = DeliverConfig.from_env(os.environ)
+    definitions = DynamoDbDefinitions(boto3.client("dynamodb", config=client_config()), config.definitions_table_name)
+    secret = load_deployment_secret(boto3.client("secretsmanager"), config.deployment_secret_arn)
+    return definitions, WebhookSender(secret)
+
+
+@observe.invocation
+def handle(event: dict[str, Any], context: Any) -> BatchResponse:  # noqa: ANN401 - Lambda's
+    """Deliver message by message; one that failed comes again, and ends in the dead-letter queue."""
+    definitions, sender = stores()
+    destinations = destinations_of(definitions.load_current(DEFINITION_KIND))
+    delivered, failed = queue_messages(event), []
+    for message in delivered:
+        try:
+            counts = deliver(parse_message(message.body), destinations, sender)
+        except OnefoldError as error:
+            failed.append(message.message_id)
+            observe.warning("delivery failed", detail=str(error), attempts=message.receive_count)
+            continue
+        observe.count("Deliveries", counts["delivered"])
+        observe.count("DeliveriesFailed", counts["refused"])
+    observe.count("RecordsFailed", len(failed))
+    observe.info("batch delivered", records=len(delivered), failed=len(failed))
+    return batch_response(failed, delivered=delivered)

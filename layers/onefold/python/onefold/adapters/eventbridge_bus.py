@@ -1,0 +1,71 @@
+"""The bus on EventBridge: transitions in calls of its size, until each one is taken."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from onefold.adapters.aws_requests import ATTEMPTS_MAX, passing_failures, pause_before
+from onefold.domain.errors import Unavailable
+from onefold.use_cases.activate import Transition
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+SOURCE: Final = "onefold"
+CALL_ENTRIES_MAX: Final = 10  # EventBridge's limits of one call
+CALL_BYTES_MAX: Final = 256_000
+ENTRY_OVERHEAD_BYTES: Final = 100  # source, detail type and time count too
+
+Entry = dict[str, Any]
+
+
+class EventBridgeBus:
+    def __init__(self, client: "EventBridgeClient", bus_name: str) -> None:
+        self._client, self._bus_name = client, bus_name
+
+    def publish(self, transitions: Sequence[Transition]) -> None:
+        """Publish all, in any order.
+
+        Raises:
+            Unavailable: Not all were taken after ATTEMPTS_MAX attempts.
+        """
+        for call in _calls([self._entry(transition) for transition in transitions]):
+            self._put(call)
+
+    def _entry(self, transition: Transition) -> Entry:
+        return {
+            "Source": SOURCE,
+            "DetailType": transition.kind,
+            "Detail": msgspec.json.encode(transition).decode(),
+            "EventBusName": self._bus_name,
+            "Time": transition.at / 1_000,
+        }
+
+    def _put(self, entries: Sequence[Entry]) -> None:
+        remaining: list[Any] = list(entries)
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            with passing_failures("EventBridge"):
+                answer = self._client.put_events(Entries=remaining)
+            outcomes = zip(remaining, answer["Entries"], strict=True)
+            remaining = [entry for entry, outcome in outcomes if "ErrorCode" in outcome]
+            if not remaining:
+                return
+            if attempt < ATTEMPTS_MAX:
+                pause_before(attempt)
+        raise Unavailable("EventBridge did not take every transition; the batch will be retried")
+
+
+def _calls(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Cut into calls that keep to the limits."""
+    call: list[Entry] = []
+    size = 0
+    for entry in entries:
+        entry_bytes = len(entry["Detail"].encode()) + ENTRY_OVERHEAD_BYTES
+        if call and (len(call) >= CALL_ENTRIES_MAX or size + entry_bytes > CALL_BYTES_MAX):
+            yield call
+            call, size = [], 0
+        call.append(entry)
+        size += entry_bytes
+    if call:
+        yield call
