@@ -6,7 +6,7 @@ import pytest
 from onefold.adapters.phone_numbers import read_e164
 from onefold.domain.errors import EventInvalid
 from onefold.domain.event import Event, Kind
-from onefold.domain.message import EVENT_BYTES_MAX, Arrival, EventReader, Message
+from onefold.domain.message import Arrival, EventReader, Message
 from onefold.domain.message_identifiers import IDENTIFIERS_MAX, IdentifierReader
 from onefold.domain.source import Source
 from tests.fakes.events import HASHER
@@ -92,7 +92,6 @@ def test_the_route_says_the_kind_and_a_batch_leaves_it_to_the_message(kind: Kind
         ({"type": "alias"}, "alias_incomplete"),
         ({"type": "alias", "previousId": "null"}, "alias_incomplete"),
         ({"type": "alias", "previousId": "p", "userId": None}, "alias_incomplete"),
-        ({"properties": {"x": "y" * EVENT_BYTES_MAX}}, "event_too_large"),
     ],
 )
 def test_what_is_no_event_is_refused_with_its_reason(fields: dict[str, Any], reason: str) -> None:
@@ -100,6 +99,16 @@ def test_what_is_no_event_is_refused_with_its_reason(fields: dict[str, Any], rea
         read(TRACK | fields)
 
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(("source", "fits"), [(BROWSER, 32 * 1_024), (SERVER, 256 * 1_024)])
+def test_a_page_may_send_less_in_one_event_than_a_server(source: Source, fits: int) -> None:
+    context_bytes = 200  # of what the connection adds
+
+    assert read(TRACK | {"properties": {"x": "y" * (fits - context_bytes)}}, source=source).name == "Product Viewed"
+    with pytest.raises(EventInvalid) as refused:
+        read(TRACK | {"properties": {"x": "y" * fits}}, source=source)
+    assert refused.value.reason == "event_too_large"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from onefold.domain.message_consent import read_consent
 from onefold.domain.message_identifiers import IdentifierReader, claims_of
 from onefold.domain.source import Source
 
-EVENT_BYTES_MAX: Final = 32 * 1_024  # of traits, properties and context together, as compact JSON
 MESSAGE_ID_CHARACTERS_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 500
 
@@ -133,8 +132,9 @@ class EventReader:
             previous=previous,
             group_id=group_id,
         )
-        if len(event.traits) + len(event.properties) + len(event.context) > EVENT_BYTES_MAX:
-            raise EventInvalid("event_too_large", f"Keep an event's data below {EVENT_BYTES_MAX} bytes of JSON")
+        if len(event.traits) + len(event.properties) + len(event.context) > self.source.event_bytes_max:
+            limit = self.source.event_bytes_max
+            raise EventInvalid("event_too_large", f"Keep an event's data below {limit} bytes of JSON")
         return event
 
     def _context(self, message: Message) -> dict[str, Any]:

@@ -15,6 +15,8 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_\-]{0,63}")
 WRITE_KEY: Final = re.compile(r"[A-Za-z0-9_\-.]{8,128}")
 REGION: Final = re.compile(r"[A-Z]{2}")
 DEFINITION_KIND: Final = "source"
+CLIENT_EVENT_BYTES_MAX: Final = 32 * 1_024
+SERVER_EVENT_BYTES_MAX: Final = 256 * 1_024  # below what one item of the timeline holds
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +41,15 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def client_is_the_person(self) -> bool:
         return self.kind in {"browser", "mobile"}
+
+    @property
+    def event_bytes_max(self) -> int:
+        """Of an event's traits, properties and context together, as compact JSON.
+
+        Whoever holds a page's write key may send what they like, so a page has the limit that SDKs document; an order
+        of a thousand lines comes from a server.
+        """
+        return CLIENT_EVENT_BYTES_MAX if self.client_is_the_person else SERVER_EVENT_BYTES_MAX
 
 
 def parse_source(body: bytes) -> Source:

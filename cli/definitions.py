@@ -1,0 +1,178 @@
+"""Reads a folder of definitions and finds every fault in it, with file and line."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from cli.problems import UsageError
+from onefold.domain.audience_sql import compile_audience
+from onefold.domain.destination import Destination, parse_destination
+from onefold.domain.errors import Rejected
+from onefold.domain.mapping import RowMapping, parse_mapping
+from onefold.domain.source import Source, parse_source
+
+PENDING_KEY: Final = "pending0"  # stands in for a write key until one is known
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One usable definition.
+
+    Attributes:
+        name: Kind and name, `source/web`.
+        value: What its kind is stored as.
+        has_write_key: False for a source that leaves its key to `apply`.
+    """
+
+    name: str
+    path: Path
+    value: msgspec.Struct
+    has_write_key: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong at a place, `path:line`."""
+
+    place: str
+    text: str
+
+
+def read_definitions(folder: Path) -> tuple[list[Declared], list[Fault]]:
+    """Read all definitions of a folder.
+
+    Returns:
+        Those that are usable, sorted by name, and all faults in the order of the files.
+
+    Raises:
+        UsageError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; definitions lie in {', '.join(_KINDS)} below one")
+    declared, faults = [], []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+        kind = path.relative_to(folder).parts[0]
+        if kind not in _KINDS or path.suffix != _KINDS[kind][0]:
+            endings = ", ".join(f"{name}/*{ending}" for name, (ending, _) in _KINDS.items())
+            faults.append(Fault(str(path), f"not a definition: write {endings}"))
+            continue
+        try:
+            declared.append(_KINDS[kind][1](path))
+        except _FaultError as error:
+            faults.append(error.fault)
+    return sorted(declared, key=lambda each: each.name), faults
+
+
+def read_mapping(path: Path) -> RowMapping:
+    """Read one mapping.
+
+    Raises:
+        UsageError: There is no such file, or it is faulty.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    try:
+        value = _mapping(path).value
+    except _FaultError as error:
+        raise UsageError(f"{error.fault.place}: {error.fault.text}") from error
+    assert isinstance(value, RowMapping)  # noqa: S101 - what _mapping makes
+    return value
+
+
+class _FaultError(Exception):
+    def __init__(self, place: str, text: str) -> None:
+        super().__init__(text)
+        self.fault = Fault(place, text)
+
+
+def _source(path: Path) -> Declared:
+    document, root = _yaml(path)
+    has_key = "write_key" in document
+    body = {"name": path.stem, "write_key": PENDING_KEY, **document}
+    source: Source = _parsed(path, root, lambda: parse_source(msgspec.json.encode(body)))
+    _check_name(path, source.name)
+    return Declared(f"source/{source.name}", path, source, has_write_key=has_key)
+
+
+def _destination(path: Path) -> Declared:
+    document, root = _yaml(path)
+    body = msgspec.json.encode({"name": path.stem, **document})
+    destination: Destination = _parsed(path, root, lambda: parse_destination(body))
+    _check_name(path, destination.name)
+    return Declared(f"destination/{destination.name}", path, destination)
+
+
+def _mapping(path: Path) -> Declared:
+    document, root = _yaml(path)
+    return Declared(f"mapping/{path.stem}", path, _parsed(path, root, lambda: parse_mapping(document)))
+
+
+def _audience(path: Path) -> Declared:
+    try:
+        return Declared(f"audience/{path.stem}", path, compile_audience(path.stem, path.read_text(encoding="utf-8")))
+    except Rejected as error:
+        place = error.pointer.removeprefix(path.stem)
+        raise _FaultError(f"{path}{place}", error.detail) from error
+    except UnicodeDecodeError as error:
+        raise _FaultError(str(path), "not a text in UTF-8") from error
+
+
+_KINDS: Final[dict[str, tuple[str, Callable[[Path], Declared]]]] = {
+    "sources": (".yaml", _source),
+    "audiences": (".sql", _audience),
+    "destinations": (".yaml", _destination),
+    "mappings": (".yaml", _mapping),
+}
+
+
+def _check_name(path: Path, name: str) -> None:
+    if name != path.stem:
+        raise _FaultError(f"{path}:1", f'the name "{name}" differs from the file\'s: leave it out or rename the file')
+
+
+def _yaml(path: Path) -> tuple[dict[str, Any], yaml.Node | None]:
+    """A file's document, and the tree of its nodes that knows their lines."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise _FaultError(f"{path}:{mark.line + 1 if mark else 1}", f"no YAML: {error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _FaultError(f"{path}:1", "no YAML in UTF-8") from error
+    if not isinstance(document or {}, dict):
+        raise _FaultError(f"{path}:1", "write `name: value` lines")
+    return document or {}, root
+
+
+def _parsed(path: Path, root: yaml.Node | None, parse: Callable[[], Any]) -> Any:  # noqa: ANN401 - each kind's own
+    try:
+        return parse()
+    except Rejected as error:
+        raise _FaultError(f"{path}:{_line(root, error.pointer)}", error.detail) from error
+
+
+def _line(root: yaml.Node | None, pointer: str) -> int:
+    """The line of what a JSON pointer names, or of the nearest that contains it."""
+    node, line = root, 1
+    for step in _steps(pointer):
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == step), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
+            node = node.value[int(step)]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def _steps(pointer: str) -> Iterator[str]:
+    yield from pointer.removeprefix("#").strip("/").split("/") if pointer.startswith("#/") else []

@@ -1,0 +1,221 @@
+"""The command line: `onefold up`, `demo`, `apply`, `send`, `profile`, `query`, `status`, `secret`, `listen`."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from typer.exceptions import Abort, Exit, TyperException
+
+from cli.problems import EXPECTED, CommandError, UsageError, report
+
+INTERRUPTED: Final = 130
+OUT: Final = Console(highlight=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+EnvironmentOption = Annotated[str, typer.Option("--env", metavar="local|dev|staging|prod", help="Which deployment.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+@app.callback(invoke_without_command=True)
+def onefold(context: typer.Context) -> None:
+    """An open customer data platform for your own AWS account."""
+    if context.invoked_subcommand is None:
+        OUT.print(context.get_help())
+
+
+@app.command()
+def up(
+    port: Annotated[
+        int, typer.Option(min=1024, max=65533, help="Of the collector; API and AWS take the next two.")
+    ] = 8080,
+    state: Annotated[Path | None, typer.Option(help="Folder that keeps the data for the next run.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the whole system on this machine and stay until Ctrl-C."""
+    from cli.deployment import Instance
+    from cli.render import ready_text
+    from cli.up import stay_up
+
+    waiting = nullcontext() if as_json else OUT.status("Starting: synthesizing the stacks and deploying them here")
+
+    def announce(instance: Instance, write_keys: Mapping[str, str]) -> None:
+        addresses = {"collector": instance.collector, "api": instance.api, "aws_endpoint": instance.aws_endpoint}
+        if as_json:
+            document = {"ready": True, **addresses, "write_keys": write_keys, "token": instance.token}
+            print(json.dumps(document), flush=True)
+            return
+        waiting.__exit__(None, None, None)
+        ready_text(OUT, write_keys=write_keys, **addresses)
+
+    with waiting:
+        stay_up(port, state, announce)
+
+
+@app.command()
+def demo(
+    persons: Annotated[int, typer.Option(min=20, max=5_000, help="Size of the simulated town.")] = 200,
+    seed: Annotated[int, typer.Option(help="Another seed, another day.")] = 1,
+) -> None:
+    """Show a shop's day going through the whole system, and check the results."""
+    from cli.demo import run_demo
+
+    raise typer.Exit(run_demo(OUT, persons=persons, seed=seed))
+
+
+@app.command()
+def apply(
+    folder: Annotated[Path, typer.Argument(help="With sources/, audiences/, destinations/ and mappings/.")],
+    env: EnvironmentOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Check definitions, and write those that have changed."""
+    from cli.apply import apply_declared, show_steps, steps_document
+    from cli.definitions import read_definitions
+    from cli.deployment import find_deployment
+
+    declared, faults = read_definitions(folder)
+    if faults:
+        for fault in faults:
+            report(CommandError(f"{fault.place}: {fault.text}"))
+        raise CommandError(f"Nothing was applied: {len(faults)} of the definitions in {folder} cannot be used")
+    steps = apply_declared(find_deployment(env), declared)
+    if as_json:
+        print(json.dumps(steps_document(steps)))
+    else:
+        show_steps(OUT, steps)
+
+
+@app.command()
+def send(  # noqa: PLR0917 - options of a command line
+    file: Annotated[Path, typer.Argument(help="Messages as .jsonl, .csv or .parquet.")],
+    source: Annotated[str, typer.Option(help="The declared source that they come from.")],
+    mapping: Annotated[Path | None, typer.Option(help="How rows become messages: definitions/mappings/….yaml")] = None,
+    skip: Annotated[int, typer.Option(min=0, help="Go on after this many messages.")] = 0,
+    connections: Annotated[int, typer.Option(min=1, max=64)] = 4,
+    env: EnvironmentOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Send a file of events through the collector; sending it again changes nothing."""
+    from cli.definitions import read_mapping
+    from cli.rows import check_file
+    from cli.sending import send_file
+
+    check_file(file)
+    declared = read_mapping(mapping) if mapping else None
+    raise typer.Exit(
+        send_file(OUT, file, declared, source=source, skip=skip, connections=connections, env=env, as_json=as_json)
+    )
+
+
+@app.command()
+def profile(
+    identifier: Annotated[str, typer.Argument(metavar="TYPE:VALUE", help="Such as user_id:u-000001.")],
+    env: EnvironmentOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Show a whole profile."""
+    from cli.deployment import find_deployment
+    from cli.profile import fetch_profile
+    from cli.render import profile_panel
+
+    document = fetch_profile(find_deployment(env), identifier)
+    if as_json:
+        print(json.dumps(document))
+    else:
+        OUT.print(profile_panel(document))
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="For Athena; the tables are events, raw_events and quarantine.")],
+    env: EnvironmentOption = "local",
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated output.")] = False,
+) -> None:
+    """Ask the history in SQL."""
+    from cli.deployment import find_deployment
+    from cli.query import rows_as_documents, run_query
+    from cli.render import rows_table
+
+    answer = run_query(find_deployment(env), sql)
+    if as_json:
+        print(json.dumps(rows_as_documents(answer)))
+    elif as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerows([answer.columns, *answer.rows])
+    else:
+        OUT.print(rows_table(answer.columns, answer.rows))
+        OUT.print(
+            f"{len(answer.rows):,} rows in {answer.seconds:.1f} s, {answer.scanned_bytes:,} bytes scanned", style="dim"
+        )
+
+
+@app.command()
+def status(env: EnvironmentOption = "local", as_json: JsonOption = False) -> None:
+    """Show what was counted in the last day, how far behind the streams are, and what failed."""
+    from cli.deployment import find_deployment
+    from cli.render import status_view
+    from cli.status import read_status
+
+    document = read_status(find_deployment(env)).document()
+    if as_json:
+        print(json.dumps(document))
+    else:
+        OUT.print(status_view(document))
+
+
+@app.command()
+def secret(
+    destination: Annotated[str, typer.Argument(help="The name of a destination.")], env: EnvironmentOption = "local"
+) -> None:
+    """Print the secret with which a destination's receiver checks signatures."""
+    from cli.deployment import find_deployment
+    from cli.webhooks import destination_secret
+
+    print(destination_secret(find_deployment(env), destination))
+
+
+@app.command()
+def listen(
+    destination: Annotated[str, typer.Argument(help="The name of a destination with an address on this machine.")],
+    env: EnvironmentOption = "local",
+) -> None:
+    """Receive a destination's deliveries here, check their signatures, and print them until Ctrl-C."""
+    from cli.deployment import find_deployment
+    from cli.webhooks import listen_and_print
+
+    listen_and_print(OUT, find_deployment(env), destination)
+
+
+def main() -> None:
+    """Run the command; every error that a user can do something about is one line."""
+    try:
+        code = typer.main.get_command(app).main(standalone_mode=False)
+    except TyperException as error:
+        code = report(UsageError(f"{error.format_message()} See `onefold --help`."))
+    except Exit as error:
+        code = error.exit_code
+    except (Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except EXPECTED as error:
+        code = report(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is closed by now. What an interpreter does at its end on top makes DuckDB's binding list on stderr
+    # whatever types of its own are still referred to.
+    os._exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

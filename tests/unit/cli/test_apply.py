@@ -1,0 +1,85 @@
+"""What applying a folder would do, decided without a deployment."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cli.apply import Step, plan
+from cli.definitions import Declared, read_definitions
+from onefold.domain.definition import Definition
+from onefold.domain.source import parse_source
+
+
+def declared(folder: Path, name: str, text: str) -> list[Declared]:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    found, faults = read_definitions(folder)
+    assert faults == []
+    return found
+
+
+def applied(steps: list[Step]) -> dict[str, Definition]:
+    """What the table holds afterwards."""
+    return {step.name: Definition(step.name, step.body, step.version) for step in steps}
+
+
+def test_a_new_source_gets_a_key_and_keeps_it(tmp_path: Path) -> None:
+    folder = declared(tmp_path, "sources/web.yaml", "kind: browser\n")
+
+    [first] = plan(folder, {})
+    [again] = plan(folder, applied([first]))
+
+    assert (first.what, first.version) == ("new", 1)
+    assert (again.what, again.version, again.body) == ("same", 1, first.body)
+    assert parse_source(first.body).write_key.startswith("wk_")
+    assert parse_source(plan(folder, {})[0].body).write_key != parse_source(first.body).write_key
+
+
+def test_a_key_that_is_written_down_wins(tmp_path: Path) -> None:
+    [first] = plan(declared(tmp_path, "sources/web.yaml", "kind: browser\n"), {})
+
+    [second] = plan(
+        declared(tmp_path, "sources/web.yaml", "kind: browser\nwrite_key: chosen-key-1\n"), applied([first])
+    )
+
+    assert (second.what, second.version, second.fields) == ("changed", 2, ("write_key",))
+    assert parse_source(second.body).write_key == "chosen-key-1"
+
+
+def test_a_change_counts_the_version_up_and_names_its_fields(tmp_path: Path) -> None:
+    [first] = plan(declared(tmp_path, "sources/web.yaml", "kind: browser\n"), {})
+
+    [second] = plan(declared(tmp_path, "sources/web.yaml", "kind: mobile\nphone_region: DE\n"), applied([first]))
+
+    assert (second.what, second.after_version, second.version) == ("changed", 1, 2)
+    assert second.fields == ("kind", "phone_region")
+    assert parse_source(second.body).write_key == parse_source(first.body).write_key
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        ("answers.nps <= 6\n", "answers.nps <= 6 -- the same\n", "same"),
+        ("answers.nps <= 6\n", "answers.nps <= 5\n", "changed"),
+        ("answers.nps <= 6\n", "-- purpose: marketing\nanswers.nps <= 6\n", "changed"),
+    ],
+)
+def test_an_audience_changes_with_its_meaning(tmp_path: Path, before: str, after: str, what: str) -> None:
+    first = plan(declared(tmp_path, "audiences/sad.sql", before), {})
+
+    [second] = plan(declared(tmp_path, "audiences/sad.sql", after), applied(first))
+
+    assert second.what == what
+
+
+def test_what_is_not_in_the_folder_stays(tmp_path: Path) -> None:
+    known = Definition("source/old", msgspec.json.encode({"name": "old", "write_key": "12345678"}), 3)
+
+    steps = plan(declared(tmp_path, "sources/web.yaml", "kind: browser\n"), {"source/old": known})
+
+    assert [(step.name, step.what, step.version) for step in steps] == [
+        ("source/old", "left", 3),
+        ("source/web", "new", 1),
+    ]

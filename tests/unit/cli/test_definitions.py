@@ -1,0 +1,76 @@
+"""A folder of definitions is read whole, and each fault has its file and line."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.definitions import Fault, read_definitions, read_mapping
+from cli.problems import UsageError
+
+EXAMPLES = Path(__file__).parents[3] / "definitions"
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_the_example_workspace_has_no_fault() -> None:
+    declared, faults = read_definitions(EXAMPLES)
+
+    assert faults == []
+    kinds = {each.name.partition("/")[0] for each in declared}
+    assert kinds == {"source", "audience", "destination", "mapping"}
+
+
+def test_all_faults_are_found_at_once_with_their_lines(tmp_path: Path) -> None:
+    write(tmp_path, "sources/web.yaml", "kind: browser\nphone_region: Germany\n")
+    write(tmp_path, "sources/app.yaml", "kind: mobile\n  nested: wrong\n")
+    write(tmp_path, "sources/good.yaml", "kind: server\n")
+    write(tmp_path, "audiences/vips.sql", "-- purpose: marketing\nanswers.nps > 8\nAND colour = 'red'\n")
+    write(tmp_path, "destinations/crm.yaml", "# ours\nurl: http://crm.demo/hook\n")
+    write(
+        tmp_path,
+        "mappings/sales.yaml",
+        "message_id: x/{a}\ntimestamp: {column: at}\nevents:\n  - event: A\n  - event: B\n",
+    )
+    write(tmp_path, "notes.txt", "hello")
+
+    declared, faults = read_definitions(tmp_path)
+
+    assert [each.name for each in declared] == ["source/good"]
+    assert {fault.place.removeprefix(f"{tmp_path}/") for fault in faults} == {
+        "audiences/vips.sql:3:5",
+        "destinations/crm.yaml:2",
+        "mappings/sales.yaml:4",
+        "notes.txt",
+        "sources/app.yaml:2",
+        "sources/web.yaml:2",
+    }
+    assert all(fault.text for fault in faults)
+
+
+def test_a_name_that_differs_from_the_files_is_a_fault(tmp_path: Path) -> None:
+    path = write(tmp_path, "sources/web.yaml", "name: site\nkind: browser\n")
+
+    assert read_definitions(tmp_path)[1] == [
+        Fault(f"{path}:1", 'the name "site" differs from the file\'s: leave it out or rename the file')
+    ]
+
+
+def test_a_folder_or_mapping_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        read_definitions(tmp_path / "definitions")
+    with pytest.raises(UsageError, match="no such file"):
+        read_mapping(tmp_path / "sales.yaml")
+
+
+def test_a_faulty_mapping_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "sales.yaml", "message_id: x/{a}\nevents: [{event: A}]\ntimestamp:\n  column: at\n  zone: Nowhere\n"
+    )
+
+    with pytest.raises(UsageError, match=r"sales\.yaml:5: No such time zone"):
+        read_mapping(path)

@@ -1,0 +1,93 @@
+"""Answers as a terminal shows them."""
+
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from cli.render import profile_panel, rows_table, status_view
+
+
+def shown(renderable: RenderableType) -> str:
+    console = Console(width=110)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+@pytest.fixture
+def profile() -> dict[str, Any]:
+    return {
+        "profile_id": "p_1",
+        "first_seen_at": 0,
+        "last_seen_at": 86_400_000,
+        "is_shared_device": False,
+        "devices": 2,
+        "fragments": 3,
+        "merges": 1,
+        "identifiers": [{"type": "email", "value": "kim@posteo-demo.net", "first_seen_at": 0}],
+        "traits": {"tags": ["a"], "plan": "[bold]gold[/]"},
+        "events": {
+            "track:Order Completed": {"times": 2, "first_at": 0, "last_at": 0},
+            "page:": {"times": 9, "first_at": 0, "last_at": 0},
+        },
+        "orders": {"EUR": {"orders": 2, "units": 3, "gross": "12.50", "refunded": "0.00", "net": "12.50"}},
+        "campaigns": {"first": {"at": 0, "name": "spring"}, "last": None},
+        "support": {"contacts": 1, "total_ms": 61_000, "nps": 9},
+        "consents": {"marketing": False},
+        "audiences": [{"audience": "vips", "since": 0}],
+    }
+
+
+def test_a_profile_is_shown_whole(profile: dict[str, Any]) -> None:
+    text = shown(profile_panel(profile))
+
+    for part in (
+        "p_1", "kim@posteo-demo.net", "1970-01-01 00:00:00 to 1970-01-02", "3 fragments on 2 devices, 1 merges",
+        "net 12.50", "name spring", "1 chats, 61 s, nps 9", "marketing: no", "vips since",
+    ):  # fmt: skip
+        assert part in text
+    assert "[bold]gold[/]" in text  # a trait is no markup
+    assert text.index("page") < text.index("Order Completed")  # the commonest first
+
+
+def test_a_profile_of_nothing_is_shown_too(profile: dict[str, Any]) -> None:
+    empty = profile | {name: {} for name in ("traits", "events", "orders", "campaigns", "consents")}
+    empty |= {
+        "identifiers": [],
+        "audiences": [],
+        "support": {"contacts": 0},
+        "first_seen_at": None,
+        "last_seen_at": None,
+    }
+
+    assert "never to never" in shown(profile_panel(empty | {"is_shared_device": True}))
+
+
+def test_a_table_tells_what_it_leaves_out() -> None:
+    text = shown(rows_table(("n", "word"), [(str(n), None) for n in range(250)]))
+
+    assert "null" in text
+    assert "and 50 rows more" in text
+
+
+def test_a_status_names_lag_and_trouble() -> None:
+    status = {
+        "outcomes": {"EventsAccepted": 1234},
+        "lag_ms": {"stitch": 1500, "archive": None, "activate": None},
+        "waiting": {"activate": 7},
+        "errors": {"serve": 2},
+        "undelivered": 3,
+    }
+
+    text = shown(status_view(status))
+
+    for part in (
+        "1,234",
+        "1.5 s behind",
+        "no records",
+        "7 records wait",
+        "serve: failed invocations",
+        "deliveries given up",
+    ):
+        assert part in text
