@@ -1,12 +1,15 @@
 """Moto's HTTP server on the backends of this process, for the AWS CLI and other programs."""
 
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
+
+from infra.local.http_api import taking_port
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -14,11 +17,22 @@ class _QuietHandler(MotoRequestHandler):
         """Nobody reads a line for every request."""
 
 
-class AwsEndpoint:
-    """Answers AWS requests on a port that the system chooses."""
+PORT_NAME: Final = "aws"  # under which a runtime's ports name it
 
-    def __init__(self, on_request: Callable[[], None]) -> None:
-        """Args: on_request: Called before each request, from any thread."""
+
+class AwsEndpoint:
+    """Answers AWS requests on one port of this machine."""
+
+    def __init__(self, on_request: Callable[[], None], port: int = 0) -> None:
+        """Listen.
+
+        Args:
+            on_request: Called before each request, from any thread.
+            port: 0 lets the system choose.
+
+        Raises:
+            PortInUse: Somebody else has the port.
+        """
         application = DomainDispatcherApplication(create_backend_app)
 
         def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -27,12 +41,12 @@ class AwsEndpoint:
             return answer
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._server = make_server("127.0.0.1", 0, counted, threaded=True, request_handler=_QuietHandler)
+        with taking_port(port, "the AWS endpoint"), socket.create_server(("127.0.0.1", port)) as listener:
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self._server = make_server(
+                "127.0.0.1", port, counted, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="aws", daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self) -> None:
         self._thread.start()

@@ -4,7 +4,7 @@ import errno
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,6 +20,20 @@ class PortInUse(Exception):  # noqa: N818 -- it is a fact about the port
     """Another program listens there; the text is one line with the remedy."""
 
 
+@contextmanager
+def taking_port(port: int, purpose: str) -> Iterator[None]:
+    """Say in one line which port cannot be had, what for, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        raise PortInUse(
+            f"Port {port} for {purpose} cannot be used ({error.strerror}): stop the program that has it, "
+            "or choose another port"
+        ) from error
+
+
 class HttpServer(ThreadingHTTPServer):
     """Listens from the start, answers once `serve` gave it its API."""
 
@@ -31,15 +45,8 @@ class HttpServer(ThreadingHTTPServer):
         self.in_flight = 0
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
-        try:
+        with taking_port(port, f"the HTTP API {name}"):
             super().__init__(("127.0.0.1", port), _Handler)
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            raise PortInUse(
-                f"Port {port} for the HTTP API {name} cannot be used ({error.strerror}): stop the program that has it, "
-                "or choose another port"
-            ) from error
 
     @property
     def url(self) -> str:

@@ -17,7 +17,7 @@ from moto.sqs.models import sqs_backends
 
 from infra.local import assembly as assemblies
 from infra.local import athena, calls, moto_direct
-from infra.local.aws_endpoint import AwsEndpoint
+from infra.local.aws_endpoint import PORT_NAME, AwsEndpoint
 from infra.local.bus import Bus
 from infra.local.event_sources import Delivering, StreamSource
 from infra.local.functions import (
@@ -52,7 +52,7 @@ class LocalRuntime:
     Args:
         assembly: The folder that `cdk synth` wrote.
         state: A folder that keeps data between runs; None keeps nothing.
-        ports: Port by name of HTTP API; the others get free ones.
+        ports: Port by name of HTTP API, and of the AWS endpoint under "aws"; the others get free ones.
         time_scale: How long batching windows, backoffs and visibility timeouts take here, as a share of the real one.
         enforce_iam: Refuse the calls of a function that its role does not allow.
     """
@@ -140,7 +140,7 @@ class LocalRuntime:
         self._guard({name: spec.role_arn for name, spec in functions.items()})
         self._cleanup.callback(calls.observe(self._count_call))
         self._cleanup.enter_context(Notifications(resources, self._bus).listening())
-        endpoint = AwsEndpoint(self._note_change)
+        endpoint = AwsEndpoint(self._note_change, self._ports.get(PORT_NAME, 0))
         self._cleanup.callback(endpoint.close)
         self.endpoint_url = endpoint.url
         self._run(endpoint, resources)
