@@ -21,7 +21,7 @@ UV_FETCHED := $(UV)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench synth
+.PHONY: help install demo up test check bench synth bootstrap deploy diff
 
 help:
 	@echo "make demo    a shop's day through the whole system, in about two minutes"
@@ -29,6 +29,8 @@ help:
 	@echo "make test    all checks and tests"
 	@echo "make check   formatting, types, imports between packages, rules for the stacks"
 	@echo "make bench   the benchmarks, each a table"
+	@echo "make deploy  the stacks of ENVIRONMENT=dev|staging|prod into your AWS account; diff shows what would change,"
+	@echo "             bootstrap prepares an account for CDK, once"
 	@echo "make synth   the CloudFormation templates for ENVIRONMENT=dev|staging|prod, with the layers, in cdk.out"
 
 install: $(INSTALLED)
@@ -56,6 +58,17 @@ bench: $(INSTALLED)
 
 synth: $(INSTALLED)
 	$(BIN)/python app.py -c environment=$(ENVIRONMENT) --output cdk.out
+
+bootstrap deploy diff: CDK = PATH="$$($(BIN)/python -m infra.node_runtime):$$PATH" $(BIN)/cdk
+
+bootstrap: $(INSTALLED)
+	$(CDK) bootstrap
+
+deploy: synth
+	$(CDK) deploy --all --app cdk.out
+
+diff: synth
+	$(CDK) diff --app cdk.out
 
 $(INSTALLED): requirements.lock pyproject.toml $(UV_FETCHED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from cli.apply import apply_declared, write_keys
+from cli.costs import Meter
 from cli.definitions import read_definitions
 from cli.demo.day_sender import send_day
 from cli.demo.findings import Findings, compare, look_around
@@ -34,6 +35,7 @@ class River:
     day: Day
     receiver: WebhookReceiver
     keys: dict[str, str]
+    meter: Meter
 
     def look(self) -> Findings:
         return look_around(self.instance.deployment, self.day.truth, self.receiver.received)
@@ -50,9 +52,11 @@ def river() -> Iterator[River]:
         turned = replace(destination, value=msgspec.structs.replace(destination.value, url=receiver.url))
         apply_declared(instance.deployment, [turned if each is destination else each for each in declared])
         keys = write_keys(instance.deployment)
+        meter = Meter()
+        instance.runtime.on_call(meter)
         send_day(day.calls, instance.instance.collector, keys)
         assert instance.runtime.drain(DRAIN_S), instance.runtime.lag()
-        yield River(instance, day, receiver, keys)
+        yield River(instance, day, receiver, keys, meter)
         receiver.close()
 
 
@@ -65,6 +69,15 @@ def test_everything_is_found_as_planned(river: River) -> None:
 
 def test_no_function_asked_for_more_than_its_role_allows(river: River) -> None:
     assert river.instance.runtime.denied == []
+
+
+def test_an_event_does_not_come_to_cost_more(river: River) -> None:
+    """What `benchmarks/river_cost.py` shows in detail; half as much again, since batches form as time has it."""
+    used, events = river.meter.usage(), river.day.truth.events
+
+    assert 0.5 < used["dynamodb_write_units"] / events < 2.0
+    assert 0.5 < used["dynamodb_read_units"] / events < 5.0
+    assert used["kinesis_gb_in"] * 1e9 / events < 1_000
 
 
 def test_audiences_were_entered_and_left(river: River) -> None:
