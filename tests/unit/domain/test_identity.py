@@ -2,15 +2,27 @@
 
 from collections.abc import Sequence
 from itertools import permutations
+from secrets import token_urlsafe
 
 import pytest
 
+from onefold.adapters.compression import pack
 from onefold.domain.event import Event, fragment_key
-from onefold.domain.head import IDENTIFIERS_MAX, MERGES_MAX, Attached, Head
+from onefold.domain.head import (
+    FRAGMENTS_MAX,
+    IDENTIFIER_CHARACTERS_MAX,
+    IDENTIFIERS_MAX,
+    MERGES_MAX,
+    Attached,
+    Head,
+    Link,
+)
 from onefold.domain.identity import Attachment, GraphIncomplete, IdentityGraph
 from onefold.use_cases.linking import Candidate, link, live_head
 from tests.fakes.events import NOON_MS, event, identifier, key_of
 from tests.fakes.stores import MemoryGraph
+
+ITEM_BYTES_MAX = 400_000
 
 
 def attach(graph: MemoryGraph, *events: Event) -> list[Attachment]:
@@ -191,9 +203,12 @@ def test_an_alias_of_two_persons_on_one_device_leaves_the_device_with_them() -> 
     assert people(graph) == {frozenset([TABLET, "user_id:ann", "user_id:ann_smith"])}
 
 
-def crowd(profile_id: str, size: int, *, name: str, merges: int = 0) -> Head:
-    known = {f"anonymous_id:{profile_id}{n}": Attached(identifier(f"anonymous_id:{n}"), 1) for n in range(size - 1)}
-    return Head(profile_id, 1, known | {key_of(name): Attached(identifier(name), 1)}, merges=merges)
+def crowd(profile_id: str, size: int, *, name: str, merges: int = 0, length: int = 1, fragments: int = 0) -> Head:
+    known = {
+        f"anonymous_id:{profile_id}{n}": Attached(identifier(f"anonymous_id:{n:0{length}}"), 1) for n in range(size - 1)
+    }
+    parts = tuple(f"{key_of(f'device_id:{profile_id}{n}')}|{key_of(name)}" for n in range(fragments))
+    return Head(profile_id, 1, known | {key_of(name): Attached(identifier(name), 1)}, (), parts, merges=merges)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +216,14 @@ def crowd(profile_id: str, size: int, *, name: str, merges: int = 0) -> Head:
     [
         (crowd("p_l", IDENTIFIERS_MAX, name="user_id:ann"), crowd("p_r", 1, name="user_id:ben")),
         (crowd("p_l", 1, name="user_id:ann", merges=MERGES_MAX), crowd("p_r", 1, name="user_id:ben")),
+        (
+            crowd("p_l", 1, name="user_id:ann", fragments=FRAGMENTS_MAX),
+            crowd("p_r", 1, name="user_id:ben", fragments=1),
+        ),
+        (
+            crowd("p_l", IDENTIFIER_CHARACTERS_MAX // 500, name="user_id:ann", length=500),
+            crowd("p_r", 2, name="user_id:ben", length=500),
+        ),
     ],
 )
 def test_at_a_cap_not_even_an_alias_merges(left: Head, right: Head) -> None:
@@ -215,6 +238,33 @@ def test_at_a_cap_not_even_an_alias_merges(left: Head, right: Head) -> None:
     assert attachment.merged == ()
     assert attachment.attached[key_of("user_id:ben")] is False
     assert attachment.findings
+
+
+def test_someone_on_a_thousand_devices_keeps_a_head_that_fits_its_place() -> None:
+    full = crowd("p_l", 1, name="user_id:ann", fragments=FRAGMENTS_MAX)
+    graph = IdentityGraph({"p_l": full}, {key_of("user_id:ann"): "p_l"})
+    another = event("device_id:one_more", "user_id:ann")
+    key = fragment_key(another)
+    assert key is not None
+
+    attachment = graph.add(another, key)
+
+    assert [finding.limit for finding in attachment.findings] == ["fragments"]
+    assert [len(head.fragments) for head in graph.changes().heads] == [FRAGMENTS_MAX]
+
+
+def test_the_largest_head_that_the_caps_allow_fits_an_item() -> None:
+    def noise(characters: int) -> str:
+        return token_urlsafe(characters)[:characters]
+
+    length = IDENTIFIER_CHARACTERS_MAX // IDENTIFIERS_MAX
+    largest = [identifier(f"anonymous_id:{noise(length)}") for _ in range(IDENTIFIERS_MAX)]
+    identifiers = {each.key: Attached(each, NOON_MS + n) for n, each in enumerate(largest)}
+    keys = list(identifiers)
+    links = tuple(Link(keys[0], key, NOON_MS + n, "web", noise(36)) for n, key in enumerate(keys))
+    fragments = tuple(f"{key_of(f'device_id:{n}')}|{keys[n]}" for n in range(FRAGMENTS_MAX))
+
+    assert len(pack(Head("p_1", 1, identifiers, links, fragments))) < ITEM_BYTES_MAX
 
 
 def test_a_head_that_does_not_list_its_identifier_asks_to_read_again() -> None:

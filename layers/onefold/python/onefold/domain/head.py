@@ -9,6 +9,8 @@ from onefold.domain.identifier import Identifier
 
 MERGES_MAX: Final = 100
 IDENTIFIERS_MAX: Final = 1_000
+IDENTIFIER_CHARACTERS_MAX: Final = 150_000  # of all values together; a head is one item, which holds 400 KB
+FRAGMENTS_MAX: Final = 1_000
 
 
 class Attached(msgspec.Struct, frozen=True, array_like=True):

@@ -13,7 +13,16 @@ from typing import Final
 import msgspec
 
 from onefold.domain.event import Event, FragmentKey
-from onefold.domain.head import IDENTIFIERS_MAX, MERGES_MAX, Attached, Head, Link, profile_id_for
+from onefold.domain.head import (
+    FRAGMENTS_MAX,
+    IDENTIFIER_CHARACTERS_MAX,
+    IDENTIFIERS_MAX,
+    MERGES_MAX,
+    Attached,
+    Head,
+    Link,
+    profile_id_for,
+)
 from onefold.domain.identifier import DEFAULT_TYPES, Identifier
 
 IDENTIFIERS_PER_EVENT_MAX: Final = 20
@@ -159,7 +168,10 @@ class IdentityGraph:
         for identifier in union.newcomers:
             identifiers[identifier.key] = Attached(identifier, event.at)
             self._owners[identifier.key] = survivor.profile_id
-        fragments[str(fragment)] = None
+        if len(fragments) < FRAGMENTS_MAX:
+            fragments[str(fragment)] = None
+        elif str(fragment) not in fragments:
+            union.findings.append((founder.type, "fragments"))
         grown = msgspec.structs.replace(
             survivor,
             identifiers=identifiers,
@@ -274,16 +286,20 @@ class _Union:
             return SHARED_DEVICE
         if len(self.attached) >= IDENTIFIERS_PER_EVENT_MAX:
             return "identifiers_per_event"
-        return self._broken_cap(owner, len(self._joining_with(identifier, owner)))
+        return self._broken_cap(identifier, owner)
 
-    def _broken_cap(self, owner: Head | None, joining: int) -> str | None:
-        merges = sum(head.merges for head in self.heads)
-        if owner is not None:
-            merges += owner.merges + len(self.heads)
-        if merges > MERGES_MAX:
+    def _broken_cap(self, identifier: Identifier, owner: Head | None) -> str | None:
+        """Which of a head's bounds the union would break; a head that outgrew its item would stop its stream."""
+        heads = self.heads if owner is None else [*self.heads, owner]
+        if sum(head.merges for head in heads) + max(0, len(heads) - 1) > MERGES_MAX:
             return "merges"
-        size = joining + len(self.newcomers) + sum(len(head.identifiers) for head in self.heads)
-        return "identifiers" if size > IDENTIFIERS_MAX else None
+        values = [attached.identifier.value for head in heads for attached in head.identifiers.values()]
+        values += [newcomer.value for newcomer in self.newcomers]
+        if owner is None:
+            values.append(identifier.value)
+        if len(values) > IDENTIFIERS_MAX or sum(map(len, values)) > IDENTIFIER_CHARACTERS_MAX:
+            return "identifiers"
+        return "fragments" if owner and sum(len(head.fragments) for head in heads) > FRAGMENTS_MAX else None
 
     def _broken_type(self, joining: Mapping[str, Attached]) -> str | None:
         counts = Counter(attached.identifier.type for attached in joining.values())
