@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -12,7 +11,8 @@ from onefold.adapters.aws_requests import client_config
 from onefold.adapters.deployment_secret import load_deployment_secret
 from onefold.adapters.dynamodb_definitions import CachedDefinitions, DynamoDbDefinitions
 from onefold.adapters.webhook import WebhookSender
-from onefold.domain.destination import DEFINITION_KIND, Destination, destinations_of
+from onefold.domain.destination import DEFINITION_KIND as KIND
+from onefold.domain.destination import Destination, destinations_of
 from onefold.domain.errors import OnefoldError
 from onefold.edge.batches import BatchResponse, batch_response, queue_messages
 from onefold.edge.config import DeliverConfig
@@ -20,25 +20,22 @@ from onefold.edge.observability import Observability
 from onefold.use_cases.deliver import deliver, parse_message
 
 observe = Observability("deliver")
-DESTINATIONS_AGE_S_MAX = 10.0
 
 
 @cache
-def stores() -> tuple[CachedDefinitions[Sequence[Destination]], WebhookSender]:
+def stores() -> tuple[CachedDefinitions[list[Destination]], WebhookSender]:
     config = DeliverConfig.from_env(os.environ)
     definitions = DynamoDbDefinitions(boto3.client("dynamodb", config=client_config()), config.definitions_table_name)
-    destinations = CachedDefinitions[Sequence[Destination]](
-        lambda: definitions.load_current(DEFINITION_KIND), destinations_of, now=time.monotonic
-    )
+    declared = CachedDefinitions(lambda: definitions.load_current(KIND), destinations_of, now=time.monotonic)
     secret = load_deployment_secret(boto3.client("secretsmanager"), config.deployment_secret_arn)
-    return destinations, WebhookSender(secret)
+    return declared, WebhookSender(secret)
 
 
 @observe.invocation
 def handle(event: dict[str, Any], context: Any) -> BatchResponse:  # noqa: ANN401 - Lambda's
     """Deliver message by message; one that failed comes again, and ends in the dead-letter queue."""
     declared, sender = stores()
-    destinations = declared.get(max_age_s=DESTINATIONS_AGE_S_MAX)
+    destinations = declared.get()
     delivered, failed = queue_messages(event), []
     for message in delivered:
         try:
