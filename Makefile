@@ -21,13 +21,14 @@ UV_FETCHED := $(UV)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench synth bootstrap deploy diff
+.PHONY: help install demo up test check faults bench synth bootstrap deploy diff
 
 help:
 	@echo "make demo    a shop's day through the whole system, in about two minutes"
 	@echo "make up      run locally and stay: collector on port 8080, profile API on 8081, AWS endpoint on 8082"
 	@echo "make test    all checks and tests"
 	@echo "make check   formatting, types, imports between packages, rules for the stacks"
+	@echo "make faults  100,000 random schedules of the river's middle under every fault; SCHEDULES=n for another number"
 	@echo "make bench   the benchmarks, each a table"
 	@echo "make deploy  the stacks of ENVIRONMENT=dev|staging|prod into your AWS account; diff shows what would change,"
 	@echo "             bootstrap prepares an account for CDK, once"
@@ -50,6 +51,10 @@ check: $(INSTALLED)
 
 test: check
 	$(BIN)/python -m pytest
+
+SCHEDULES ?= 100000
+faults: $(INSTALLED)
+	$(BIN)/python -m tests.faults.simulate --schedules $(SCHEDULES)
 
 bench: $(INSTALLED)
 	@for program in $$(ls benchmarks/*.py 2>/dev/null | grep -v __init__); do \

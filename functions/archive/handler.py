@@ -30,7 +30,7 @@ def handle(event: dict[str, Any], context: Any) -> BatchResponse:  # noqa: ANN40
     if delivered:
         with stopwatch() as duration_ms:
             records, unreadable = read_records(delivered, component="archive")
-            name = f"{delivered[0].shard}-{delivered[0].sequence}"
+            name = f"{delivered[0].shard}-{delivered[0].sequence}-{delivered[-1].sequence}"
             counts = archive(records, unreadable, lake(), name=name)
         observe.count("EventsArchived", counts["events"])
         observe.count("EventsQuarantined", counts["refusals"])

@@ -189,7 +189,7 @@ def test_archive_writes_what_arrived_by_the_hour_and_a_retry_overwrites_it(
     for _ in range(2):
         assert handler("archive")(delivered, None) == {"batchItemFailures": []}
 
-    name = f"{SHARD}-{sequence(1)}.parquet"
+    name = f"{SHARD}-{sequence(1)}-{sequence(3)}.parquet"
     raw = [f"raw/dt=2025-06-15/hour={hour}/{name}" for hour in ("15", "16")]
     assert lake_keys() == [f"quarantine/dt=2025-06-15/{name}", *raw]
     (row,) = rows(raw[0])
@@ -210,6 +210,16 @@ def test_archive_writes_what_arrived_by_the_hour_and_a_retry_overwrites_it(
     assert (refused["reason"], base64.b64decode(refused["body"])) == ("event_missing", b'{"type":"track"}')
     assert (unreadable["component"], base64.b64decode(unreadable["body"])) == ("archive", b"\x07poison")
     assert metrics(capsys) == {"EventsArchived": 2, "EventsQuarantined": 2}
+
+
+def test_an_invocation_that_outlives_its_retry_takes_nothing_from_the_lake(handler: Callable[[str], Handle]) -> None:
+    first, second = event("user_id:u1"), event("user_id:u2")
+    handler("archive")(kinesis_event(batch(first), batch(second)), None)
+
+    handler("archive")(kinesis_event(batch(first)), None)
+
+    kept = {row["message_id"] for key in lake_keys() for row in rows(key)}
+    assert kept == {first.message_id, second.message_id}
 
 
 def define(dynamodb: "DynamoDBClient", name: str, body: bytes, version: int = 1) -> None:

@@ -95,7 +95,7 @@ def read_order(event: Event) -> tuple[str, Order] | None:
         return order_id, Order(event.at, cancelled_at=event.at)
     amount = _amount(event, properties)
     if event.name == REFUNDED:
-        return order_id, Order(event.at, refunds={refund_id or event.message_id: amount})
+        return order_id, Order(event.at, refunds={refund_id or f"{event.source}:{event.message_id}": amount})
     return order_id, Order(event.at, placed=amount)
 
 

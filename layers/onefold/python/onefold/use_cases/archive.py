@@ -33,7 +33,8 @@ def archive(
         records: In stream order.
         unreadable: What stands for records that could not be decoded.
         lake: Where they go.
-        name: A function of the batch (shard and first sequence number), so that a retry overwrites itself.
+        name: A function of the batch (shard, first and last sequence number): a retry overwrites itself, and an
+            invocation that outlives its retry overwrites nothing but the same records.
 
     Returns:
         Counts: `events`, `refusals`.

@@ -26,7 +26,13 @@ class FragmentStore(Protocol):
 
 
 class TimelineBatch(msgspec.Struct, frozen=True, gc=False):
-    """A fragment's events of one stream batch; `sequence` is that of the first record."""
+    """A fragment's events of one stream batch.
+
+    Attributes:
+        sequence: Of the last record. An invocation that outlives its retry may come last with fewer records: under the
+            first one's number it would write over the retry's events. Under the last one's, what it leaves out was
+            folded before it began, and is kept under an earlier number.
+    """
 
     fragment_key: str
     sequence: str
@@ -132,8 +138,6 @@ def stitch(
     groups = {key: group for key, group in groups.items() if group.events}
     failed: dict[str, Unavailable] = {}
     attachments = _link_groups(groups, graph, failed)
-    if failed:
-        groups = {key: group for key, group in groups.items() if failed.keys().isdisjoint(group.sequences)}
     _fold_groups(groups, attachments, fragments, timeline, failed=failed, counts=counts)
     everything = [attachment for each in attachments.values() for attachment in each]
     counts["created"] = sum(attachment.is_new for attachment in everything)
@@ -159,9 +163,13 @@ def _group(records: Sequence[StreamRecord], counts: Counter[str]) -> dict[str, _
 
 
 def _link_groups(
-    groups: Mapping[str, _Group], graph: GraphStore, failed: dict[str, Unavailable]
+    groups: dict[str, _Group], graph: GraphStore, failed: dict[str, Unavailable]
 ) -> dict[str, list[Attachment]]:
-    """Link what is new, all fragments together; where that fails, the records of those fragments come again."""
+    """Link what is new, all fragments together; where that fails, those fragments are taken out.
+
+    All their records come again. The other fragments are folded, even those that share a record with them: that record
+    fails, but the ones before it might not, and would be lost.
+    """
     candidates = [candidate for group in groups.values() for candidate in group.candidates()]
     attachments: dict[str, list[Attachment]] = {}
     if not candidates:
@@ -169,8 +177,8 @@ def _link_groups(
     try:
         linked = link(graph, candidates)
     except Unavailable as error:
-        for candidate in candidates:
-            failed.update(dict.fromkeys(groups[str(candidate.fragment)].sequences, error))
+        for key in dict.fromkeys(str(candidate.fragment) for candidate in candidates):
+            failed.update(dict.fromkeys(groups.pop(key).sequences, error))
         return attachments
     for candidate, attachment in zip(candidates, linked, strict=True):
         attachments.setdefault(str(candidate.fragment), []).append(attachment)
@@ -197,7 +205,7 @@ def _fold_groups(
     if not grown:
         return
     try:
-        timeline.append([TimelineBatch(key, group.sequences[0], tuple(group.events)) for key, group in groups.items()])
+        timeline.append([TimelineBatch(key, group.sequences[-1], tuple(group.events)) for key, group in groups.items()])
     except Unavailable as error:
         failed.update(dict.fromkeys((sequence for group in groups.values() for sequence in group.sequences), error))
         return
