@@ -14,6 +14,10 @@ class AssemblyError(Exception):
     """What was synthesized cannot be run here; the text is one line that says where and what to do."""
 
 
+class TemplateError(AssemblyError):
+    """A template that cannot be deployed or run here; the text names the stack and the logical id."""
+
+
 class StackTemplate(NamedTuple):
     name: str
     template: dict[str, Any]

@@ -2,14 +2,13 @@
 
 import logging
 import socket
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer
 
-from infra.local.http_api import taking_port
+from infra.local.http_api import StoppableServer, taking_port
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -20,8 +19,10 @@ class _QuietHandler(MotoRequestHandler):
 PORT_NAME: Final = "aws"  # under which a runtime's ports name it
 
 
-class AwsEndpoint:
+class AwsEndpoint(StoppableServer, BaseWSGIServer):
     """Answers AWS requests on one port of this machine."""
+
+    multithread = True
 
     def __init__(self, on_request: Callable[[], None], port: int = 0) -> None:
         """Listen.
@@ -43,16 +44,4 @@ class AwsEndpoint:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         with taking_port(port, "the AWS endpoint"), socket.create_server(("127.0.0.1", port)) as listener:
             self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            self._server = make_server(
-                "127.0.0.1", port, counted, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
-            )
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="aws", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
+            super().__init__("127.0.0.1", port, counted, _QuietHandler, fd=listener.fileno())

@@ -1,35 +1,38 @@
-"""EventBridge here: events to rules to targets, schedules, and what S3 announces."""
+"""EventBridge here: events to rules to targets, schedules, and what S3 tells the default bus."""
 
 import heapq
 import itertools
 import json
-import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
+from unittest.mock import patch
 
-from infra.local.functions import Invoker, Throttled
+from moto.events.models import EventsBackend
+from moto.s3 import notifications as s3_notifications
+
+from infra.local.assembly import TemplateError
+from infra.local.functions import Invoker
 from infra.local.patterns import matches
-from infra.local.resources_creation import TemplateError
 from infra.local.schedules import NextTime, parse_schedule
 from infra.local.template import Resource
 
 WORKERS = 2
 ATTEMPTS_MAX = 3  # an asynchronous invocation is tried three times, a minute and two minutes apart
 RETRY_S = 60
+PRINCIPAL = "events.amazonaws.com"
 
-Send = Callable[[str, str, str | None], None]  # queue ARN, body, message group
+Send = Callable[[str, str], None]  # queue ARN, body
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     arn: str
-    name: str
     bus: str
     pattern: Mapping[str, Any] | None
     targets: tuple[Mapping[str, Any], ...]
@@ -42,22 +45,18 @@ class Delivery:
     target: Mapping[str, Any]
     payload: str  # JSON
     attempts: int = 0
-    principal: str | None = "events.amazonaws.com"  # None: it goes by a role
 
 
 @dataclass(slots=True)
 class _Schedule:
+    rule: Rule
     next_time: NextTime
     due_at: datetime | None
-    fire: Callable[[datetime], None]
 
 
 @dataclass(slots=True)
 class Bus:
-    """Rules and schedules of a deployment, and the deliveries that are under way.
-
-    `clock_offset_s` moves the schedules' clock; see `advance`.
-    """
+    """Rules and schedules of a deployment, and the deliveries that are under way."""
 
     resources: Iterable[Resource]
     invoker: Invoker
@@ -69,58 +68,89 @@ class Bus:
     failed: list[Delivery] = field(default_factory=list)
     _rules: list[Rule] = field(default_factory=list)
     _schedules: list[_Schedule] = field(default_factory=list)
+    _buckets: set[str] = field(default_factory=set)  # that tell the default bus of their objects
     _queue: list[tuple[float, int, Delivery]] = field(default_factory=list)
-    _numbers: Iterable[int] = field(default_factory=itertools.count)
-    _busy: dict[int, Delivery] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _in_hand: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _closing: bool = False
-    _threads: list[threading.Thread] = field(default_factory=list)
+    threads: list[threading.Thread] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for resource in self.resources:
-            properties = resource.properties
-            if resource.type == "AWS::Events::Rule" and properties.get("State", "ENABLED").startswith("ENABLED"):
+            if resource.type == "AWS::Events::Rule" and resource.properties.get("State", "ENABLED") == "ENABLED":
                 self._add_rule(resource)
-            elif resource.type == "AWS::Scheduler::Schedule" and properties.get("State", "ENABLED") == "ENABLED":
-                target = _checked(properties["Target"], resource.logical_id)
-                delivery = Delivery(target, target.get("Input", "{}"), principal=None)
-                self._add_schedule(resource, partial(self._send, delivery))
+            settings = resource.properties.get("NotificationConfiguration", {})
+            if settings.keys() - {"EventBridgeConfiguration"}:
+                place = f"{resource.stack}.{resource.logical_id}"
+                raise TemplateError(f"{place}: the local runtime's buckets tell the default bus only, use a rule")
+            if settings.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled", bool(settings)):
+                self._buckets.add(resource.ref)
 
     def _add_rule(self, resource: Resource) -> None:
-        properties = resource.properties
-        targets = tuple(_checked(target, resource.logical_id) for target in properties.get("Targets", []))
+        properties, place = resource.properties, f"{resource.stack}.{resource.logical_id}"
+        targets = tuple(properties.get("Targets", []))
+        for target in targets:
+            odd = sorted(target.keys() - {"Arn", "Id", "DeadLetterConfig", "RetryPolicy", "RoleArn"})
+            if odd or not (":lambda:" in target["Arn"] or ":sqs:" in target["Arn"]):
+                raise TemplateError(
+                    f"{place}: the local runtime delivers whole events to functions and queues, "
+                    f"not {', '.join(odd) or target['Arn']}"
+                )
         pattern = properties.get("EventPattern")
-        rule = Rule(
-            arn=resource.attributes["Arn"],
-            name=resource.ref.rpartition("|")[2],
-            bus=properties.get("EventBusName", "default").rpartition("/")[2],
-            pattern=json.loads(pattern) if isinstance(pattern, str) else pattern,
-            targets=targets,
-        )
-        if rule.pattern is not None:
+        bus = properties.get("EventBusName", "default").rpartition("/")[2]
+        rule = Rule(resource.attributes["Arn"], bus, pattern, targets)
+        if pattern is not None:
             self._rules.append(rule)
         if "ScheduleExpression" in properties:
-            self._add_schedule(resource, partial(self._send_scheduled, rule))
-
-    def _add_schedule(self, resource: Resource, fire: Callable[[datetime], None]) -> None:
-        try:
-            next_time = parse_schedule(resource.properties["ScheduleExpression"])
-        except ValueError as error:
-            raise TemplateError(f"{resource.stack}.{resource.logical_id}: {error}") from error
-        self._schedules.append(_Schedule(next_time, next_time(self.now()), fire))
+            try:
+                next_time = parse_schedule(properties["ScheduleExpression"])
+            except ValueError as error:
+                raise TemplateError(f"{place}: {error}") from error
+            self._schedules.append(_Schedule(rule, next_time, next_time(self.now())))
 
     def start(self) -> None:
         for number in range(WORKERS):
-            thread = threading.Thread(target=self._work, args=(number,), name=f"bus-{number}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            self.threads.append(threading.Thread(target=self._work, name=f"bus-{number}", daemon=True))
+            self.threads[-1].start()
 
     def close(self) -> None:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join(timeout=2)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take over what moto's EventBridge and S3 would announce."""
+        put_events = EventsBackend.put_events
+
+        def put_and_publish(backend: EventsBackend, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            entries: list[dict[str, Any]] = put_events(backend, events)
+            for event, entry in zip(events, entries, strict=True):
+                if "EventId" in entry:
+                    self._publish_entry(event, entry["EventId"])
+            return entries
+
+        with (
+            patch.object(EventsBackend, "put_events", put_and_publish),
+            patch.object(s3_notifications, "send_event", lambda _, *told: self._announce(*told)),
+        ):
+            yield
+
+    def _publish_entry(self, entry: Mapping[str, Any], event_id: str) -> None:
+        detail, at = json.loads(entry["Detail"]), entry.get("Time")
+        event = self.event(entry["Source"], entry["DetailType"], detail, entry.get("Resources", []))
+        if at is not None:
+            event["time"] = _timestamp(datetime.fromtimestamp(at, UTC) if isinstance(at, int | float) else at)
+        self.publish({**event, "id": event_id}, (entry.get("EventBusName") or "default").rpartition("/")[2])
+
+    def _announce(self, event_name: Any, bucket: Any, key: Any) -> None:
+        if bucket.name not in self._buckets:
+            return
+        stored = {"key": key.name, "size": key.size, "etag": key.etag.strip('"'), "sequencer": uuid.uuid4().hex[:16]}
+        detail = {"version": "0", "bucket": {"name": bucket.name}, "object": stored, "requester": self.account}
+        kind = "Object Created" if "ObjectCreated" in event_name.value else "Object Deleted"
+        self.publish(self.event("aws.s3", kind, detail, [bucket.arn]))
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(time.time() + self.clock_offset_s, UTC)
@@ -134,18 +164,11 @@ class Bus:
         now = self.now()
         for schedule in self._schedules:
             while schedule.due_at is not None and schedule.due_at <= now:
-                due_at, schedule.due_at = schedule.due_at, schedule.next_time(schedule.due_at)
-                schedule.fire(due_at)
+                event = self.event("aws.events", "Scheduled Event", {}, [schedule.rule.arn])
+                self._send_to_targets(schedule.rule, {**event, "time": _timestamp(schedule.due_at)})
+                schedule.due_at = schedule.next_time(schedule.due_at)
 
-    def event(
-        self,
-        source: str,
-        detail_type: str,
-        detail: Any,
-        *,
-        resources: list[str] | None = None,
-        at: datetime | None = None,
-    ) -> dict[str, Any]:
+    def event(self, source: str, detail_type: str, detail: Any, resources: list[str]) -> dict[str, Any]:
         """An event in the envelope in which rules and targets see it."""
         return {
             "version": "0",
@@ -153,9 +176,9 @@ class Bus:
             "detail-type": detail_type,
             "source": source,
             "account": self.account,
-            "time": (at or self.now()).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "time": _timestamp(self.now()),
             "region": self.region,
-            "resources": resources or [],
+            "resources": resources,
             "detail": detail,
         }
 
@@ -165,143 +188,56 @@ class Bus:
             if rule.bus == bus and rule.pattern is not None and matches(rule.pattern, event):
                 self._send_to_targets(rule, event)
 
-    def notify(self, arn: str, payload: Any) -> None:
-        """Hand a notification of S3 to a function, asynchronously, or to a queue."""
-        self._offer(Delivery({"Arn": arn}, _json(payload), principal="s3.amazonaws.com"))
+    def _send_to_targets(self, rule: Rule, event: Mapping[str, Any]) -> None:
+        for target in rule.targets:
+            self._offer(Delivery(target, json.dumps(event, separators=(",", ":"), ensure_ascii=False)))
+
+    def _offer(self, delivery: Delivery, delay_s: float = 0) -> None:
+        with self._changed:
+            heapq.heappush(self._queue, (time.monotonic() + delay_s, next(self._numbers), delivery))
+            self._changed.notify()
 
     @property
     def pending(self) -> int:
         with self._changed:
-            return len(self._queue) + len(self._busy)
+            return len(self._queue) + self._in_hand
 
-    def undelivered(self) -> list[Delivery]:
-        with self._changed:
-            return [*self._busy.values(), *(delivery for _, _, delivery in self._queue)]
-
-    def restore(self, deliveries: Iterable[Delivery]) -> None:
-        for delivery in deliveries:
-            self._offer(delivery)
-
-    def _send(self, delivery: Delivery, _due_at: datetime) -> None:
-        self._offer(delivery)
-
-    def _send_scheduled(self, rule: Rule, due_at: datetime) -> None:
-        event = self.event("aws.events", "Scheduled Event", {}, resources=[rule.arn], at=due_at)
-        self._send_to_targets(rule, event)
-
-    def _send_to_targets(self, rule: Rule, event: Mapping[str, Any]) -> None:
-        for target in rule.targets:
-            self._offer(Delivery(target, target_input(target, event, rule)))
-
-    def _offer(self, delivery: Delivery, delay_s: float = 0) -> None:
-        with self._changed:
-            heapq.heappush(self._queue, (time.monotonic() + delay_s, next(iter(self._numbers)), delivery))
-            self._changed.notify()
-
-    def _work(self, number: int) -> None:
-        while (delivery := self._next(number)) is not None:
+    def _work(self) -> None:
+        while (delivery := self._next()) is not None:
             try:
                 self._deliver(delivery)
             finally:
                 with self._changed:
-                    self._busy.pop(number, None)
+                    self._in_hand -= 1
 
-    def _next(self, number: int) -> Delivery | None:
+    def _next(self) -> Delivery | None:
         """Wait for the next delivery that is due; None when the bus closes."""
         with self._changed:
             while not self._closing:
                 wait_s = self._queue[0][0] - time.monotonic() if self._queue else None
                 if wait_s is not None and wait_s <= 0:
-                    delivery = self._busy[number] = heapq.heappop(self._queue)[2]
-                    return delivery
+                    self._in_hand += 1
+                    return heapq.heappop(self._queue)[2]
                 self._changed.wait(wait_s)
         return None
 
     def _deliver(self, delivery: Delivery) -> None:
         arn = delivery.target["Arn"]
         try:
-            if ":lambda:" in arn:
-                event = json.loads(delivery.payload)
-                self.invoker.invoke(self.invoker.name_of(arn), event, principal=delivery.principal)
-            elif ":sqs:" in arn:
-                self.send(arn, delivery.payload, delivery.target.get("SqsParameters", {}).get("MessageGroupId"))
+            if ":sqs:" in arn:
+                self.send(arn, delivery.payload)
             else:
-                event = json.loads(delivery.payload)
-                self.publish(event, arn.rpartition("/")[2])
-        except Throttled:
-            self._offer(delivery, RETRY_S * self.time_scale)
+                self.invoker.invoke(self.invoker.name_of(arn), json.loads(delivery.payload), principal=PRINCIPAL)
         except Exception:  # noqa: BLE001 -- whatever a target does, it is tried again and then kept
-            attempts = delivery.attempts + 1
-            again = replace(delivery, attempts=attempts)
-            if attempts < ATTEMPTS_MAX:
-                self._offer(again, RETRY_S * attempts * self.time_scale)
-            else:
-                self._give_up(again)
-
-    def _give_up(self, delivery: Delivery) -> None:
-        self.failed.append(delivery)
-        queue = delivery.target.get("DeadLetterConfig", {}).get("Arn")
-        if queue:
-            self.send(queue, delivery.payload, None)
+            again = replace(delivery, attempts=delivery.attempts + 1)
+            if again.attempts < ATTEMPTS_MAX:
+                self._offer(again, RETRY_S * again.attempts * self.time_scale)
+                return
+            self.failed.append(again)
+            queue = delivery.target.get("DeadLetterConfig", {}).get("Arn")
+            if queue:
+                self.send(queue, delivery.payload)
 
 
-def _checked(target: Mapping[str, Any], logical_id: str) -> Mapping[str, Any]:
-    arn = target["Arn"]
-    if not any(kind in arn for kind in (":lambda:", ":sqs:", ":event-bus/")):
-        raise TemplateError(
-            f"{logical_id}: the local runtime cannot deliver events to {arn}; use a function, a queue or a bus"
-        )
-    return target
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def target_input(target: Mapping[str, Any], event: Mapping[str, Any], rule: Rule) -> str:
-    """The JSON text that a target gets for an event: the event, a part of it, a constant, or a transformed text."""
-    if "Input" in target:
-        return str(target["Input"])
-    if "InputPath" in target:
-        return _json(_at_path(event, target["InputPath"]))
-    if "InputTransformer" not in target:
-        return _json(event)
-    transformer = target["InputTransformer"]
-    values = {name: _at_path(event, path) for name, path in transformer.get("InputPathsMap", {}).items()}
-    values |= {
-        "aws.events.event": event,
-        "aws.events.event.json": event,
-        "aws.events.event.ingestion-time": event["time"],
-        "aws.events.rule-arn": rule.arn,
-        "aws.events.rule-name": rule.name,
-    }
-    return _fill(transformer["InputTemplate"], values)
-
-
-def _fill(template: str, values: Mapping[str, Any]) -> str:
-    """Put the values in for `<name>`: as JSON, or within a JSON string as its text."""
-    parts: list[str] = []
-    quoted = False
-    for part in re.findall(r'\\.|"|<[^<>"]+>|[^\\"<]+|<', template, re.DOTALL):
-        name = part[1:-1]
-        if part == '"':
-            quoted = not quoted
-        if part[0] != "<" or name not in values:
-            parts.append(part)
-        elif quoted:
-            value = values[name]
-            parts.append(json.dumps(value if isinstance(value, str) else _json(value), ensure_ascii=False)[1:-1])
-        else:
-            parts.append(_json(values[name]))
-    return "".join(parts)
-
-
-def _at_path(event: Any, path: str) -> Any:
-    """The value at a JSON path such as `$.detail.items[0]`, None if there is none."""
-    value = event
-    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path):
-        try:
-            value = value[int(index)] if index else value[name]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value
+def _timestamp(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")

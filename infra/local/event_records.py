@@ -136,19 +136,14 @@ def queue_event(message: Message, *, queue_arn: str) -> dict[str, Any]:
         "SenderId": str(message.sender_id),
         "ApproximateFirstReceiveTimestamp": str(message.approximate_first_receive_timestamp),
     }
-    fifo = {
-        "MessageGroupId": message.group_id,
-        "MessageDeduplicationId": message.deduplication_id,
-        "SequenceNumber": message.sequence_number,
-    }
     return {
         "messageId": message.id,
         "receiptHandle": message.receipt_handle,
         "body": message.body,
-        "attributes": {**attributes, **{key: str(value) for key, value in fifo.items() if value is not None}},
+        "attributes": attributes,
         "messageAttributes": {
             name: {
-                **{key[0].lower() + key[1:]: _text(value) for key, value in attribute.items()},
+                **{key[0].lower() + key[1:]: value for key, value in attribute.items()},
                 "stringListValues": [],
                 "binaryListValues": [],
             }
@@ -209,20 +204,6 @@ def failed_identifiers(response: Any, known: Mapping[str, int]) -> list[int] | N
     return found if len(found) == len(positions) else None
 
 
-def filterable(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A record as filters see it: the data of a Kinesis record or the body of a message, decoded if it is JSON."""
-    if "kinesis" in event:
-        return {**event["kinesis"], "data": _decoded(base64.b64decode(event["kinesis"]["data"]))}
-    return {**event, "body": _decoded(event["body"])} if "body" in event else event
-
-
-def _decoded(text: str | bytes) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
 def _epoch_s(instant: Any) -> float:
     if isinstance(instant, datetime):
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
@@ -239,7 +220,3 @@ def _wire(value: Any) -> Any:
     if hasattr(value, "to_json"):
         return value.to_json()
     raise TypeError(f"{type(value).__name__} in a stream record")
-
-
-def _text(value: Any) -> Any:
-    return base64.b64encode(value).decode() if isinstance(value, bytes | bytearray) else value

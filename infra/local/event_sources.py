@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.local.event_records import Log, failed_identifiers, failure_document, filterable
-from infra.local.functions import FunctionError, Invoker, Throttled
-from infra.local.patterns import matches
+from infra.local.assembly import TemplateError
+from infra.local.event_records import Log, failed_identifiers, failure_document
+from infra.local.functions import CURRENT_FUNCTION, FunctionError, Invoker
 
 BATCH_BYTES_MAX = 6 * 1024 * 1024  # a synchronous invocation's payload
 RETRY_S = 1.0  # before the first retry of a stream's batch, doubled up to the maximum
 RETRY_S_MAX = 10.0
 QUEUE_CONCURRENCY_DEFAULT = 2
-
-PutFailure = Callable[[str, str, str, bytes], None]  # function, destination ARN, object key, document
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +38,14 @@ class EventSourceMapping:
     retries_max: int  # -1: no limit
     age_s_max: int  # -1: no limit
     destination: str | None
-    filters: tuple[Mapping[str, Any], ...]
     concurrency_max: int
 
     @classmethod
     def parse(cls, properties: Mapping[str, Any], *, function: str, function_arn: str) -> "EventSourceMapping":
         source_arn = properties["EventSourceArn"]
-        filters = properties.get("FilterCriteria", {}).get("Filters", [])
+        destination = properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        if "FilterCriteria" in properties or (destination and ":s3:" not in destination):
+            raise TemplateError(f"{function}: the local runtime's mappings have no filters, and buckets for failures")
         return cls(
             id=properties["Id"],
             function=function,
@@ -60,19 +59,11 @@ class EventSourceMapping:
             partial_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
             retries_max=int(properties.get("MaximumRetryAttempts", -1)),
             age_s_max=int(properties.get("MaximumRecordAgeInSeconds", -1)),
-            destination=properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
-            filters=tuple(json.loads(one["Pattern"]) for one in filters),
+            destination=destination,
             concurrency_max=int(
                 properties.get("ScalingConfig", {}).get("MaximumConcurrency", QUEUE_CONCURRENCY_DEFAULT)
             ),
         )
-
-    def wants(self, event: Mapping[str, Any]) -> bool:
-        """Whether a record, as the function would get it, passes the filters."""
-        if not self.filters:
-            return True
-        shown = filterable(event)
-        return any(matches(pattern, shown) for pattern in self.filters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +72,7 @@ class Delivering:
 
     invoker: Invoker
     time_scale: float  # of windows, backoffs and visibility timeouts
-    put_failure: PutFailure
+    put_object: Callable[..., Any]  # boto3's, of S3
     closing: threading.Event
 
 
@@ -162,11 +153,7 @@ class Lane:
             self._discard(attempt.records[:expired], "RecordAgeExceeded", attempt.number)
             self._replace(_Attempt(attempt.records[expired:], attempt.number))
             return
-        try:
-            failed_at = self._invoke(attempt.records)
-        except Throttled:
-            self._delivering.closing.wait(RETRY_S * self._delivering.time_scale)
-            return
+        failed_at = self._invoke(attempt.records)
         if failed_at is None:
             self._replace()
             return
@@ -225,24 +212,27 @@ class Lane:
             condition=condition,
             attempts=attempts,
         )
-        if ":s3:" in mapping.destination:
-            document["payload"] = json.dumps({"Records": [self._log.event(record) for record in records]})
+        document["payload"] = json.dumps({"Records": [self._log.event(record) for record in records]})
         now = datetime.now(UTC)
         name = f"{now:%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}"
         key = f"aws/lambda/{mapping.id}/{self._log.shard_id}/{now:%Y/%m/%d}/{name}"
-        self._delivering.put_failure(mapping.function, mapping.destination, key, json.dumps(document).encode())
+        invoker, bucket = self._delivering.invoker, mapping.destination.rpartition(":")[2]
+        token = CURRENT_FUNCTION.set(mapping.function)  # what its role may not write is lost, as in Lambda
+        try:
+            self._delivering.put_object(Bucket=bucket, Key=key, Body=json.dumps(document).encode())
+        except Exception as error:  # noqa: BLE001 -- the stream goes on, whatever the destination says
+            invoker.logs[mapping.function].append(f"[ERROR] the destination {bucket} took nothing: {error}")
+        finally:
+            CURRENT_FUNCTION.reset(token)
 
 
 class StreamSource:
     """One shard read for one mapping."""
 
-    def __init__(
-        self, mapping: EventSourceMapping, log: Log, delivering: Delivering, *, skipped: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, mapping: EventSourceMapping, log: Log, delivering: Delivering) -> None:
         self.mapping = mapping
         self.log = log
-        self._seen = log.count() if mapping.latest and not skipped else 0
-        self._skipped = skipped
+        self._seen = log.count() if mapping.latest else 0
         self._polling = threading.Lock()
         self._lanes = [Lane(mapping, log, delivering) for _ in range(mapping.parallelization)]
 
@@ -266,11 +256,8 @@ class StreamSource:
         with self._polling:
             records = self.log.read(self._seen)
             for record in records:
-                if self._skipped and self.log.sequence(record) in self._skipped:
-                    continue
-                if not self.mapping.filters or self.mapping.wants(self.log.event(record)):
-                    lane = zlib.crc32(self.log.partition_key(record).encode()) % len(self._lanes)
-                    self._lanes[lane].offer(record)
+                lane = zlib.crc32(self.log.partition_key(record).encode()) % len(self._lanes)
+                self._lanes[lane].offer(record)
             self._seen += len(records)
 
     def wake(self, *, flushing: bool) -> None:

@@ -1,13 +1,12 @@
 """Runs handlers in this process, each in a sandbox of its own, and counts what they do."""
 
 import json
-import math
 import threading
 import time
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,28 +16,23 @@ from unittest.mock import patch
 import boto3
 import botocore.session
 
+from infra.local.assembly import TemplateError
 from infra.local.metrics import MetricSink
-from infra.local.resources_creation import TemplateError
 from infra.local.sandboxes import Handler, Sandbox
 from infra.local.template import FunctionSpec
 
 CURRENT_FUNCTION: ContextVar[str | None] = ContextVar("current_function", default=None)
 SANDBOXES_MAX = 4  # of a function; they share one interpreter lock, so more of them only help a handler that waits
 SANDBOX_WAIT_S = 0.5  # before another sandbox is started for a function whose sandboxes are all busy
-THROTTLE_WAIT_S = 1.0  # for a function that has used up its reserved concurrency
 LOG_LINES_MAX = 10_000
 
 
 class FunctionError(Exception):
-    """The handler raised, timed out, or could not be loaded; `payload` is what Lambda would return."""
+    """The handler raised, took too long, or could not be loaded; `payload` is what Lambda would return."""
 
     def __init__(self, error_type: str, message: str, stack_trace: list[str] | None = None) -> None:
         super().__init__(f"{error_type}: {message}")
         self.payload = {"errorMessage": message, "errorType": error_type, "stackTrace": stack_trace or []}
-
-
-class Throttled(Exception):  # noqa: N818 -- Lambda's own word
-    """No concurrency was left; nothing ran."""
 
 
 @dataclass(slots=True)
@@ -47,12 +41,8 @@ class FunctionStatistics:
 
     invocations: int = 0
     errors: int = 0
-    throttles: int = 0
-    timeouts: int = 0
     records: int = 0
-    cold_starts: int = 0
     cpu_s: float = 0.0
-    duration_s: float = 0.0
 
 
 class LambdaContext:
@@ -75,24 +65,8 @@ class LambdaContext:
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 
-@dataclass(slots=True, eq=False)
-class _Running:
-    function: "_Function"
-    deadline: float
-    patience_ends: float
-    on_late: Callable[[], None] | None
-    reported: bool = False
-
-
-@dataclass(slots=True)
-class _Loaded:
-    sandbox: Sandbox
-    handle: Handler
-    broken: bool = False  # after a timeout Lambda starts another sandbox
-
-
 class _Function:
-    """The sandboxes of one function."""
+    """One function: its sandboxes, log and statistics."""
 
     def __init__(self, spec: FunctionSpec, *, region: str, metrics: MetricSink) -> None:
         self.spec = spec
@@ -100,63 +74,62 @@ class _Function:
         self.logs: deque[str] = deque(maxlen=LOG_LINES_MAX)
         self._region = region
         self._metrics = metrics
-        self._idle: list[_Loaded] = []
+        self._idle: list[tuple[Sandbox, Handler]] = []
         self._started = 0
         self._changed = threading.Condition()
-        reserved = spec.reserved_concurrency
-        self._limit = SANDBOXES_MAX if reserved is None else min(reserved, SANDBOXES_MAX)
 
-    @contextmanager
-    def sandbox(self) -> Iterator[_Loaded]:
-        """A sandbox for one invocation; one that did not survive it is replaced at the next."""
-        loaded = self._take() or self._cold_start()
+    def run(self, event: Any, records: int) -> Any:
+        """Invoke in an idle sandbox, or in a new one.
+
+        A thread cannot be killed: a handler that takes longer than its timeout runs on, and fails when it ends.
+        """
+        sandbox, handle = self._take() or self._cold_start()
+        began, cpu_began, failed = time.monotonic(), time.thread_time(), True
         try:
-            yield loaded
+            result = _call(handle, event, LambdaContext(self.spec))
+            failed = time.monotonic() - began > self.spec.timeout_s
+        except FunctionError as error:
+            self.log(f"[ERROR] {error}\n{''.join(error.payload['stackTrace'])}")
+            raise
         finally:
             with self._changed:
-                if loaded.broken:
-                    self._started -= 1
-                    loaded.sandbox.close()
-                else:
-                    self._idle.append(loaded)
+                self._idle.append((sandbox, handle))
                 self._changed.notify()
+            self._count(records=records, failed=failed, cpu_s=time.thread_time() - cpu_began)
+        if failed:
+            self.log(f"[ERROR] Task timed out after {self.spec.timeout_s} seconds")
+            raise FunctionError("Sandbox.Timedout", f"Task timed out after {self.spec.timeout_s} seconds")
+        return result
 
-    def count(self, *, records: int, failed: bool, spent: tuple[float, float]) -> None:
-        """Add one invocation; `spent` is wall and CPU time in seconds."""
+    def _count(self, *, records: int, failed: bool, cpu_s: float) -> None:
         with self._changed:
             self.statistics.invocations += 1
             self.statistics.records += records
             self.statistics.errors += failed
-            self.statistics.duration_s += spent[0]
-            self.statistics.cpu_s += spent[1]
+            self.statistics.cpu_s += cpu_s
 
     def log(self, line: str) -> None:
         if not self._metrics.take(line):
             self.logs.append(line)
 
     def close(self) -> None:
-        for loaded in self._idle:
-            loaded.sandbox.close()
+        for sandbox, _ in self._idle:
+            sandbox.close()
         self._idle.clear()
 
-    def _take(self) -> _Loaded | None:
+    def _take(self) -> tuple[Sandbox, Handler] | None:
         """An idle sandbox, or None when the caller shall start one."""
-        since = time.monotonic()
+        until = time.monotonic() + SANDBOX_WAIT_S
         with self._changed:
             while not self._idle:
-                waited_s = time.monotonic() - since
-                if self._started < self._limit and (self._started == 0 or waited_s >= SANDBOX_WAIT_S):
+                if self._started == 0 or (self._started < SANDBOXES_MAX and time.monotonic() >= until):
                     self._started += 1
                     return None
-                if self.spec.reserved_concurrency is not None and waited_s >= min(THROTTLE_WAIT_S, self._limit):
-                    self.statistics.throttles += 1
-                    raise Throttled(f"{self.spec.name} has no concurrency left")
                 self._changed.wait(SANDBOX_WAIT_S)
             return self._idle.pop()
 
-    def _cold_start(self) -> _Loaded:
-        spec = self.spec
-        began, cpu_began = time.monotonic(), time.thread_time()
+    def _cold_start(self) -> tuple[Sandbox, Handler]:
+        spec, cpu_began = self.spec, time.thread_time()
         try:
             if spec.asset is None or not spec.asset.is_dir():
                 raise ImportError(f"the code of {spec.name} is not a folder of the assembly")  # noqa: TRY301
@@ -167,19 +140,17 @@ class _Function:
                 session=boto3_session(self._region),
                 log=self.log,
             )
-            loaded = _Loaded(sandbox, sandbox.load(spec.handler))
+            handle = sandbox.load(spec.handler)
         except Exception as error:
             with self._changed:
                 self._started -= 1
-            self.count(records=0, failed=True, spent=(0, 0))
+            self._count(records=0, failed=True, cpu_s=time.thread_time() - cpu_began)
             failure = _function_error("Runtime.ImportModuleError", error)
             self.log(f"[ERROR] {failure}\n{''.join(failure.payload['stackTrace'])}")
             raise failure from error
         with self._changed:
-            self.statistics.cold_starts += 1
-            self.statistics.duration_s += time.monotonic() - began
             self.statistics.cpu_s += time.thread_time() - cpu_began
-        return loaded
+        return sandbox, handle
 
     def _environment(self) -> dict[str, str]:
         """What Lambda sets, and the template's variables; no LAMBDA_TASK_ROOT, which would start X-Ray's client."""
@@ -218,7 +189,6 @@ class Invoker:
         self.started = 0
         self.in_flight = 0
         self._by_name = {name: _Function(spec, region=region, metrics=metrics) for name, spec in functions.items()}
-        self._running: set[_Running] = set()
         self._lock = threading.Lock()
 
     @property
@@ -240,16 +210,7 @@ class Invoker:
             raise TemplateError(f"{reference} is not a function of these stacks")
         return name
 
-    def invoke(
-        self,
-        name: str,
-        event: Any,
-        *,
-        records: int = 0,
-        principal: str | None = None,
-        patience_s: float = math.inf,
-        on_late: Callable[[], None] | None = None,
-    ) -> Any:
+    def invoke(self, name: str, event: Any, *, records: int = 0, principal: str | None = None) -> Any:
         """Run the handler with `event` in this thread.
 
         Args:
@@ -257,69 +218,22 @@ class Invoker:
             event: JSON values; the handler may change them.
             records: How many records the event holds, for the statistics.
             principal: The service that invokes, if the function's resource policy has to allow it.
-            patience_s: How long the caller waits at most.
-            on_late: Called once, from another thread, when the caller's patience or the function's timeout is over. A
-                thread cannot be killed, so the handler runs on.
 
         Raises:
-            FunctionError: The handler failed, ran longer than its timeout, or may not be invoked by that service.
-            Throttled: The reserved concurrency is used up.
+            FunctionError: The handler failed, took longer than its timeout, or may not be invoked by that service.
         """
         if principal and self._callers is not None and principal not in self._callers.get(name, ()):
             raise FunctionError("AccessDeniedException", f"no AWS::Lambda::Permission lets {principal} invoke {name}")
-        function = self._by_name[name]
         with self._lock:
             self.started += 1
             self.in_flight += 1
         token = CURRENT_FUNCTION.set(name)
         try:
-            with function.sandbox() as loaded:
-                now, timeout_s = time.monotonic(), function.spec.timeout_s
-                ends = now + min(patience_s, timeout_s)
-                return self._run(loaded, event, records, _Running(function, now + timeout_s, ends, on_late))
+            return self._by_name[name].run(event, records)
         finally:
             CURRENT_FUNCTION.reset(token)
             with self._lock:
                 self.in_flight -= 1
-
-    def _run(self, loaded: _Loaded, event: Any, records: int, running: _Running) -> Any:
-        function = running.function
-        began, cpu_began = time.monotonic(), time.thread_time()
-        failed = True
-        self._running.add(running)
-        try:
-            result = _call(loaded.handle, event, LambdaContext(function.spec))
-            failed = False
-        except FunctionError as error:
-            function.log(f"[ERROR] {error}\n{''.join(error.payload['stackTrace'])}")
-            raise
-        finally:
-            self._running.discard(running)
-            loaded.broken = time.monotonic() > running.deadline
-            if loaded.broken:
-                self._report_timeout(running)
-            spent = (time.monotonic() - began, time.thread_time() - cpu_began)
-            function.count(records=records, failed=failed or loaded.broken, spent=spent)
-        if loaded.broken:
-            raise FunctionError("Sandbox.Timedout", f"Task timed out after {function.spec.timeout_s} seconds")
-        return result
-
-    def check_deadlines(self) -> None:
-        """Report the invocations whose time is up; called every fraction of a second."""
-        now = time.monotonic()
-        for running in tuple(self._running):
-            if now > running.patience_ends and running.on_late is not None:
-                on_late, running.on_late = running.on_late, None
-                on_late()
-            if now > running.deadline:
-                self._report_timeout(running)
-
-    def _report_timeout(self, running: _Running) -> None:
-        with self._lock:
-            reported, running.reported = running.reported, True
-        if not reported:
-            running.function.statistics.timeouts += 1
-            running.function.log(f"[ERROR] Task timed out after {running.function.spec.timeout_s} seconds")
 
     def close(self) -> None:
         for function in self._by_name.values():

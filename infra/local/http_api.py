@@ -5,15 +5,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import ThreadingMixIn
 from typing import Any
 
 from infra.local.http_routes import HttpApi, Request, Response, gateway_error
 
 BODY_BYTES_MAX = 10 * 1024 * 1024
-LINGER_BYTES_MAX = 64 * 1024 * 1024  # read and dropped after a refusal, so that the client gets to see it
+LINGER_BYTES_MAX = 64 * 1024 * 1024  # read and dropped after a refusal
 LINGER_S = 2.0
-_CHUNK_LINE_MAX = 1024
 
 
 class PortInUse(Exception):  # noqa: N818 -- it is a fact about the port
@@ -34,17 +34,56 @@ def taking_port(port: int, purpose: str) -> Iterator[None]:
         ) from error
 
 
-class HttpServer(ThreadingHTTPServer):
-    """Listens from the start, answers once `serve` gave it its API."""
+class StoppableServer(ThreadingMixIn):
+    """A server with a thread for each connection, all of which end when it is closed."""
 
     daemon_threads = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.threads: list[threading.Thread] = []  # to wait for after `close`
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__(*arguments, **options)
+
+    def start(self, name: str) -> None:
+        server: Any = self
+        self.threads.append(threading.Thread(target=server.serve_forever, args=(0.05,), name=name, daemon=True))
+        self.threads[0].start()
+
+    def close(self) -> None:
+        """Stop listening, and end the connections that wait for a next request."""
+        server: Any = self
+        if self.threads:
+            server.shutdown()
+        server.server_close()
+        with self._lock:
+            connections = tuple(self._connections)
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        with self._lock:
+            self._connections.add(request)
+            self.threads = [*(known for known in self.threads if known.is_alive()), thread]
+        thread.start()
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.discard(request)
+        server: Any = super()
+        server.shutdown_request(request)
+
+
+class HttpServer(StoppableServer, HTTPServer):
+    """Listens from the start, answers once `serve` gave it its API."""
+
     request_queue_size = 256
 
     def __init__(self, name: str, port: int) -> None:
         self.api: HttpApi | None = None
         self.in_flight = 0
-        self._lock = threading.Lock()
-        self._connections: set[socket.socket] = set()
         with taking_port(port, f"the HTTP API {name}"):
             super().__init__(("127.0.0.1", port), _Handler)
 
@@ -54,32 +93,11 @@ class HttpServer(ThreadingHTTPServer):
 
     def serve(self, api: HttpApi) -> None:
         self.api = api
-        threading.Thread(target=self.serve_forever, args=(0.05,), name=f"http-{api.name}", daemon=True).start()
-
-    def close(self) -> None:
-        """Stop listening, and end the connections that wait for a next request."""
-        if self.api is not None:
-            self.shutdown()
-        self.server_close()
-        with self._lock:
-            connections = tuple(self._connections)
-        for connection in connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)
+        self.start(f"http-{api.name}")
 
     def count(self, change: int) -> None:
         with self._lock:
             self.in_flight += change
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._lock:
-            self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._lock:
-            self._connections.discard(request)
-        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is no error of ours."""
@@ -93,26 +111,18 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = ""
     sys_version = ""
 
-    def setup(self) -> None:
-        super().setup()
-        self._answer_lock = threading.Lock()
-        self._answered = False
-
     def _answer(self) -> None:
         self.server.count(1)
         try:
-            self._answered = False
-            try:
-                body = self._read_body()
-            except ValueError:
-                self.close_connection = True
-                self._send(gateway_error(400, "Bad Request"))
-                return
-            if body is None:
-                self._send(gateway_error(413, "Request Entity Too Large"))
-                self._linger()
+            length = int(self.headers.get("content-length") or 0)
+            if "transfer-encoding" in self.headers:
+                self._refuse(gateway_error(411, "Length Required"))
+            elif not 0 <= length <= BODY_BYTES_MAX:
+                self._refuse(gateway_error(413, "Request Entity Too Large"))
             else:
-                self._send(self._respond(body))
+                self._send(self._respond(self.rfile.read(length)))
+        except ValueError:
+            self._refuse(gateway_error(400, "Bad Request"))
         finally:
             self.server.count(-1)
 
@@ -130,13 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
             source_ip=self.client_address[0],
             port=self.server.server_port,
         )
-        return api.answer(request, on_late=self._send_late)
+        return api.answer(request)
 
     def _send(self, response: Response) -> None:
-        with self._answer_lock:
-            if self._answered:
-                return
-            self._answered = True
         body = response.body
         self.send_response(response.status)
         for name, value in response.headers:
@@ -147,42 +153,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         self.wfile.flush()
 
-    def _send_late(self, response: Response) -> None:
-        """Answer while the handler still runs; what it returns later is not sent."""
-        self.close_connection = True
-        with suppress(OSError):
-            self._send(response)
-            self.connection.shutdown(socket.SHUT_WR)
-
-    def _read_body(self) -> bytes | None:
-        """The whole body, None if it is too large."""
-        if "chunked" in self.headers.get("transfer-encoding", "").lower():
-            chunks, size = [], 0
-            for chunk in self._chunks():
-                size += len(chunk)
-                if size > BODY_BYTES_MAX:
-                    return None
-                chunks.append(chunk)
-            return b"".join(chunks)
-        length = int(self.headers.get("content-length") or 0)
-        if length > BODY_BYTES_MAX:
-            return None
-        return self.rfile.read(length) if length else b""
-
-    def _chunks(self) -> Iterator[bytes]:
-        while True:
-            size = int(self.rfile.readline(_CHUNK_LINE_MAX).partition(b";")[0], 16)
-            if size > BODY_BYTES_MAX:
-                yield bytes(BODY_BYTES_MAX + 1)
-                return
-            if size == 0:
-                while self.rfile.readline(_CHUNK_LINE_MAX) not in (b"\r\n", b"\n", b""):
-                    pass
-                return
-            yield self.rfile.read(size)
-            self.rfile.readline(_CHUNK_LINE_MAX)
-
-    def _linger(self) -> None:
+    def _refuse(self, response: Response) -> None:
+        """Answer without reading the body, which is dropped so that the client gets to see it."""
+        self._send(response)
         self.close_connection = True
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)

@@ -13,7 +13,7 @@ from joserfc.jwk import KeySet
 from moto.cognitoidp.models import cognitoidp_backends
 from moto.cognitoidp.responses import CognitoIdpJsonWebKeyResponse
 
-from infra.local.resources_creation import TemplateError
+from infra.local.assembly import TemplateError
 
 TOKENS_REMEMBERED_MAX = 1024
 TOKEN_LIFETIME_S = 3600

@@ -5,18 +5,17 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from infra.local.functions import FunctionError, Invoker, Throttled
+from infra.local.assembly import TemplateError
+from infra.local.functions import FunctionError, Invoker
 from infra.local.http_authorizer import JwtAuthorizer, Refused
-from infra.local.resources_creation import TemplateError
 from infra.local.template import Resource
 
-INTEGRATION_TIMEOUT_S = 30
 PRINCIPAL = "apigateway.amazonaws.com"
 _TEXT_TYPES = re.compile(r"text/|application/(json|javascript|xml|[^;]+\+(json|xml))\s*(;|$)", re.IGNORECASE)
 
@@ -47,7 +46,6 @@ class Route:
     path: re.Pattern[str]
     precedence: tuple[Any, ...]
     function: str
-    timeout_s: float
     authorizer: JwtAuthorizer | None
     scopes: Sequence[str]
 
@@ -65,10 +63,12 @@ class HttpApi:
         self._id = api.ref
         self._account = account
         self._invoker = invoker
-        self._cors: Mapping[str, Any] = api.properties.get("CorsConfiguration", {})
+        if "CorsConfiguration" in api.properties:
+            raise TemplateError(f"{self.name}: the local runtime leaves CORS to the functions")
         own = [resource for resource in resources if resource.properties.get("ApiId") == api.ref]
         by_ref = {(resource.type.rpartition("::")[2], resource.ref): resource for resource in own}
-        self._stages = {ref for kind, ref in by_ref if kind == "Stage"}
+        if {ref for kind, ref in by_ref if kind == "Stage"} != {"$default"}:
+            raise TemplateError(f"{self.name}: the local runtime knows the stage $default, and no other")
         routes = [self._route(resource, by_ref) for (kind, _), resource in by_ref.items() if kind == "Route"]
         self.routes = sorted(routes, key=lambda route: route.precedence)
 
@@ -93,42 +93,32 @@ class HttpApi:
             path=re.compile("/".join(_segment_pattern(part) for part in segments)),
             precedence=(key == "$default", path.endswith("+}"), ranks, method == "ANY"),
             function=self._invoker.name_of(integration["IntegrationUri"]),
-            timeout_s=int(integration.get("TimeoutInMillis", INTEGRATION_TIMEOUT_S * 1000)) / 1000,
             authorizer=authorizer,
             scopes=route.properties.get("AuthorizationScopes", []),
         )
 
-    def answer(self, request: Request, *, on_late: Callable[[Response], None]) -> Response:
-        """Answer a request; `on_late` gets the answer from another thread when the function takes too long."""
+    def answer(self, request: Request) -> Response:
         headers = _joined(request.headers)
         raw_path, _, query = request.target.partition("?")
-        stage, path = self._stage(unquote(raw_path))
-        if self._cors and request.method == "OPTIONS" and "access-control-request-method" in headers:
-            return Response(204, self._cors_headers(headers.get("origin", ""), preflight=True), b"")
-        found = self._find(request.method, path) if stage else None
-        if found is None or stage is None:
-            return self._with_cors(headers, gateway_error(404, "Not Found"))
+        # API Gateway decodes the path before it looks at it, and takes what follows a decoded "?" for a query.
+        path = unquote(raw_path).partition("?")[0]
+        found = self._find(request.method, path)
+        if found is None:
+            return gateway_error(404, "Not Found")
         route, parameters = found
         try:
             authorized = route.authorizer.authorize(headers, route.scopes) if route.authorizer else None
         except Refused as refusal:
-            challenge = ("www-authenticate", refusal.challenge)
-            return self._with_cors(headers, gateway_error(refusal.status, refusal.message, challenge))
-        event = self._event(request, headers, path, query, route.key, stage)
+            return gateway_error(refusal.status, refusal.message, ("www-authenticate", refusal.challenge))
+        event = self._event(request, headers, path, query, route.key)
         if parameters and route.key != "$default":
             event["pathParameters"] = parameters
         if authorized is not None:
             event["requestContext"]["authorizer"] = {"jwt": authorized}
-        return self._with_cors(headers, self._invoke(route, event, on_late))
-
-    def _stage(self, path: str) -> tuple[str | None, str]:
-        """The stage that a path is for, and the path within it."""
-        # API Gateway decodes the path before it looks at it, and takes what follows a decoded "?" for a query.
-        path = path.partition("?")[0]
-        named = path.split("/", 2)[1] if path.startswith("/") else ""
-        if named in self._stages:
-            return named, path
-        return ("$default" if "$default" in self._stages else None), path
+        try:
+            return _response(self._invoker.invoke(route.function, event, principal=PRINCIPAL))
+        except (FunctionError, ValueError, TypeError):
+            return gateway_error(500, "Internal Server Error")
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         for route in self.routes:
@@ -137,8 +127,8 @@ class HttpApi:
                 return route, found.groupdict()
         return None
 
-    def _event(  # noqa: PLR0917 -- an event is made of all of these
-        self, request: Request, headers: Mapping[str, str], path: str, query: str, route_key: str, stage: str
+    def _event(
+        self, request: Request, headers: Mapping[str, str], path: str, query: str, route_key: str
     ) -> dict[str, Any]:
         now = time.time()
         host = headers.get("host", "localhost")
@@ -167,7 +157,7 @@ class HttpApi:
                 },
                 "requestId": uuid.uuid4().hex[:16],
                 "routeKey": route_key,
-                "stage": stage,
+                "stage": "$default",
                 "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
                 "timeEpoch": int(now * 1000),
             },
@@ -180,47 +170,6 @@ class HttpApi:
         if request.body:
             event["body"], event["isBase64Encoded"] = _event_body(headers, request.body)
         return event
-
-    def _invoke(self, route: Route, event: dict[str, Any], on_late: Callable[[Response], None]) -> Response:
-        late = gateway_error(503, "Service Unavailable")
-        try:
-            result = self._invoker.invoke(
-                route.function,
-                event,
-                principal=PRINCIPAL,
-                patience_s=route.timeout_s,
-                on_late=lambda: on_late(late),
-            )
-            return _response(result)
-        except Throttled:
-            return late
-        except (FunctionError, ValueError, TypeError):
-            return gateway_error(500, "Internal Server Error")
-
-    def _with_cors(self, headers: Mapping[str, str], response: Response) -> Response:
-        if not self._cors or "origin" not in headers:
-            return response
-        kept = [(name, value) for name, value in response.headers if not name.startswith("access-control-")]
-        cors = self._cors_headers(headers["origin"], preflight=False)
-        return Response(response.status, [*kept, *cors], response.body)
-
-    def _cors_headers(self, origin: str, *, preflight: bool) -> list[tuple[str, str]]:
-        """The headers that the API's own CORS configuration asks for; none for an origin that it does not name."""
-        allowed = self._cors.get("AllowOrigins", [])
-        scheme = origin.partition("://")[0]
-        if not {"*", origin, f"{scheme}://*"}.intersection(allowed):
-            return []
-        found = [("access-control-allow-origin", "*" if "*" in allowed else origin)]
-        if self._cors.get("AllowCredentials"):
-            found.append(("access-control-allow-credentials", "true"))
-        lists = ("AllowMethods", "AllowHeaders") if preflight else ("ExposeHeaders",)
-        for name in lists:
-            if self._cors.get(name):
-                header = "access-control-" + re.sub("(?<!^)([A-Z])", r"-\1", name).lower()
-                found.append((header, ",".join(self._cors[name])))
-        if preflight and "MaxAge" in self._cors:
-            found.append(("access-control-max-age", str(self._cors["MaxAge"])))
-        return found
 
 
 def _segment_pattern(segment: str) -> str:

@@ -9,9 +9,7 @@ from typing import Any
 
 import moto
 from moto.core.common_models import BaseModel
-from moto.core.exceptions import JsonRESTError
 from moto.core.utils import unix_time, unix_time_millis
-from moto.glue.responses import GlueResponse
 from moto.iam.access_control import PermissionResult
 from moto.kinesis.models import Record, Shard
 from moto.kinesis.responses import KinesisResponse
@@ -176,19 +174,3 @@ def _get_permission(_: Callable[..., Any], bucket: FakeBucket, action: str, reso
     decision = decide([{"Statement": for_everyone}], action, resource, {"aws:SecureTransport": "true"})
     permission = {Decision.ALLOWED: PermissionResult.PERMITTED, Decision.DENIED: PermissionResult.DENIED}
     return permission.get(decision, PermissionResult.NEUTRAL)
-
-
-# Glue: moto ignores the version that a commit is based on, so concurrent Iceberg commits overwrite each other.
-
-
-@replaces(GlueResponse, "update_table")
-def _update_table(original: Callable[[GlueResponse], Any], response: GlueResponse) -> Any:
-    with LOCKS["glue"]:
-        based_on = response.parameters.get("VersionId")
-        if based_on:
-            name = response.parameters["TableInput"]["Name"]
-            table = response.glue_backend.get_table(response.parameters["DatabaseName"], name)
-            if str(table._current_version) != str(based_on):
-                text = "Update table failed due to concurrent modifications."
-                raise JsonRESTError("ConcurrentModificationException", text)
-        return original(response)

@@ -11,7 +11,6 @@ from typing import Any
 from moto.dynamodb.comparisons import get_filter_expression
 from moto.dynamodb.exceptions import (
     ConditionalCheckFailed,
-    DynamodbException,
     MockValidationException,
     MultipleTransactionsException,
     TooManyTransactionsException,
@@ -28,8 +27,6 @@ from infra.local.moto_patch import locks, replaces
 
 _BATCH_WRITES_MAX = 25
 _TRANSACTION_OPERATIONS_MAX = 100
-_TOKEN_KEPT_S = 600.0
-_TOKENS_KEPT_MAX = 10_000
 
 locks("dynamodb", DynamoHandler, "_dispatch")
 locks("dynamodb", DynamoDBStreamsHandler, "_dispatch")
@@ -199,37 +196,6 @@ def _transact_write_items(
         raise
     for shard, old, new in changes:
         shard.add(old, new)
-
-
-_transactions: dict[tuple[str, str, str], tuple[float, int, Any]] = {}  # by account, region and token
-
-
-@replaces(DynamoHandler, "transact_write_items")
-def _transact_once_per_token(original: Callable[[DynamoHandler], Any], handler: DynamoHandler) -> Any:
-    """Moto carries a repeated transaction out again."""
-    token = handler.body.get("ClientRequestToken")
-    if token is None:
-        return original(handler)
-    now_s, key = time.monotonic(), (handler.current_account, handler.region, token)
-    _forget_transactions(before_s=now_s - _TOKEN_KEPT_S)
-    content = hash(repr(handler.body["TransactItems"]))
-    if key in _transactions:
-        _, known_content, result = _transactions[key]
-        if content != known_content:
-            text = "The ClientRequestToken was used before with other parameters"
-            raise DynamodbException("com.amazonaws.dynamodb.v20120810#IdempotentParameterMismatchException", text)
-        return result
-    result = original(handler)
-    _transactions[key] = (now_s, content, result)
-    return result
-
-
-def _forget_transactions(*, before_s: float) -> None:
-    while _transactions:
-        oldest = next(iter(_transactions))
-        if _transactions[oldest][0] >= before_s and len(_transactions) <= _TOKENS_KEPT_MAX:
-            return
-        del _transactions[oldest]
 
 
 @replaces(DynamoHandler, "batch_write_item")

@@ -6,7 +6,7 @@ from threading import RLock
 from typing import Any
 
 # One lock per service: moto has none of its own. Held by whoever reads or changes a service's insides.
-LOCKS: Mapping[str, RLock] = {service: RLock() for service in ("dynamodb", "kinesis", "s3", "glue", "sqs")}
+LOCKS: Mapping[str, RLock] = {service: RLock() for service in ("dynamodb", "kinesis", "s3", "sqs")}
 
 _replacements: list[tuple[type, str, Callable[..., Any]]] = []
 

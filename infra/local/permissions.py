@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.local.assembly import ACCOUNT, REGION_DEFAULT
-from infra.local.permissions_requests import Request, requests_of
+from infra.local.assembly import ACCOUNT, REGION_DEFAULT, TemplateError
+from infra.local.requests import Request, requests_of
+from infra.local.template import Resource
 
 Context = Mapping[str, str | Sequence[str]]
 
@@ -20,51 +21,25 @@ class Decision(Enum):
     DENIED = "an identity-based policy denies it explicitly"
 
 
-class DeployedResource(Protocol):
-    """What `policies_by_role` reads of a deployed resource."""
+def policies_by_role(resources: Iterable[Resource]) -> dict[str, list[Mapping[str, Any]]]:
+    """The policy documents of each role, by the role's ARN.
 
-    @property
-    def type(self) -> str: ...
-    @property
-    def properties(self) -> Mapping[str, Any]: ...
-    @property
-    def ref(self) -> str: ...
-    @property
-    def attributes(self) -> Mapping[str, Any]: ...
-
-
-def policies_by_role(resources: Iterable[DeployedResource]) -> dict[str, list[Mapping[str, Any]]]:
-    """The policy documents of each role, by the role's ARN: its own, attached ones, and AWS's managed ones."""
+    Raises:
+        TemplateError: A role has managed policies, whose statements are not known here.
+    """
     known = list(resources)
-    roles = {role.ref: role for role in known if role.type == "AWS::IAM::Role"}
-    managed = {policy.ref: policy for policy in known if policy.type == "AWS::IAM::ManagedPolicy"}
     documents: dict[str, list[Mapping[str, Any]]] = {}
-    for name, role in roles.items():
-        inline = [policy["PolicyDocument"] for policy in role.properties.get("Policies", [])]
-        by_arn = role.properties.get("ManagedPolicyArns", [])
-        own = [managed[arn].properties["PolicyDocument"] for arn in by_arn if arn in managed]
-        foreign = [_aws_managed_policy(arn) for arn in by_arn if arn not in managed]
+    for role in (resource for resource in known if resource.type == "AWS::IAM::Role"):
+        if role.properties.get("ManagedPolicyArns"):
+            raise TemplateError(f"{role.stack}.{role.logical_id}: write the managed policies' statements into the role")
         attached = [
             policy.properties["PolicyDocument"]
             for policy in known
-            if policy.type in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
-            and name in policy.properties.get("Roles", [])
+            if policy.type == "AWS::IAM::Policy" and role.ref in policy.properties.get("Roles", [])
         ]
-        documents[role.attributes["Arn"]] = [*inline, *own, *foreign, *attached]
+        inline = [policy["PolicyDocument"] for policy in role.properties.get("Policies", [])]
+        documents[role.attributes["Arn"]] = [*inline, *attached]
     return documents
-
-
-def _aws_managed_policy(arn: str) -> Mapping[str, Any]:
-    import json
-
-    from moto.iam.aws_managed_policies import aws_managed_policies_data
-
-    name = arn.rsplit("/", 1)[-1]
-    known = json.loads(aws_managed_policies_data)
-    if name in known:
-        document: Mapping[str, Any] = known[name]["Document"]
-        return document
-    raise KeyError(f"managed policy {arn} is not known here; write its statements into the role")
 
 
 class Permissions:
@@ -170,29 +145,20 @@ _COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {  # (given, expected)
     "ArnEquals": lambda given, expected: _like(expected, given),
     "ArnLike": lambda given, expected: _like(expected, given),
     "Bool": lambda given, expected: given.lower() == expected.lower(),
-    "NumericEquals": lambda given, expected: float(given) == float(expected),
-    "NumericGreaterThan": lambda given, expected: float(given) > float(expected),
-    "NumericGreaterThanEquals": lambda given, expected: float(given) >= float(expected),
-    "NumericLessThan": lambda given, expected: float(given) < float(expected),
-    "NumericLessThanEquals": lambda given, expected: float(given) <= float(expected),
     "StringEquals": lambda given, expected: given == expected,
-    "StringEqualsIgnoreCase": lambda given, expected: given.lower() == expected.lower(),
     "StringLike": lambda given, expected: _like(expected, given),
 }
 
 
 def _condition_holds(operator: str, given: list[str] | None, expected: list[str]) -> bool:
-    quantifier, _, name = operator.rpartition(":")
-    optional, name = name.endswith("IfExists"), name.removesuffix("IfExists")
-    if name == "Null":
-        return (given is None) == (expected[0].lower() == "true")
+    optional, name = operator.endswith("IfExists"), operator.removesuffix("IfExists")
     negated, name = "Not" in name, name.replace("Not", "")
     if name not in _COMPARISONS:
         raise NotImplementedError(f"the local runtime does not know the IAM condition operator {operator}")
     if given is None:
-        return optional or negated or quantifier == "ForAllValues"
+        return optional or negated
     holds = [any(_COMPARISONS[name](value, each) for each in expected) != negated for value in given]
-    return all(holds) if quantifier == "ForAllValues" or (negated and not quantifier) else any(holds)
+    return all(holds) if negated else any(holds)
 
 
 @lru_cache(maxsize=4096)

@@ -3,13 +3,12 @@
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from moto.sqs.models import Message, Queue, SQSBackend
 
 from infra.local.event_records import failed_identifiers, queue_event
 from infra.local.event_sources import Delivering, EventSourceMapping
-from infra.local.functions import FunctionError, Throttled
+from infra.local.functions import FunctionError
 from infra.local.moto_patch import LOCKS
 
 LOOK_AGAIN_S = 0.1  # at a queue of which no message is visible
@@ -25,7 +24,6 @@ class QueueSource:
         self._delivering = delivering
         self._in_hand = 0
         self._look_at = 0.0
-        self._flushing = False
         self._changed = threading.Condition()
         names = (f"{mapping.function}-{number}" for number in range(mapping.concurrency_max))
         self.threads = [threading.Thread(target=self._run, name=name, daemon=True) for name in names]
@@ -35,17 +33,14 @@ class QueueSource:
         with self._changed:
             return len(self._queue._messages) + self._in_hand
 
-    def undelivered(self) -> list[Any]:
-        return []  # the queue itself is kept
-
     def poll(self) -> None:
         if self._queue._messages and time.monotonic() >= self._look_at:
             with self._changed:
                 self._changed.notify()
 
     def wake(self, *, flushing: bool) -> None:
+        del flushing  # there is no window to end
         with self._changed:
-            self._flushing = flushing
             self._changed.notify_all()
 
     def _run(self) -> None:
@@ -59,40 +54,24 @@ class QueueSource:
                         self._in_hand -= len(messages)
 
     def _receive(self) -> list[Message]:
-        """Wait for messages, and within the batching window for more of them."""
+        """What is visible now; otherwise wait until something may be."""
         with self._changed:
-            messages = self._take(self.mapping.batch_size)
-            if not messages:
+            visible_s = int(self._queue.visibility_timeout)  # type: ignore[attr-defined]
+            size = self.mapping.batch_size
+            messages: list[Message] = self._backend.receive_message(self._queue.name, size, 0, visible_s, ["All"])
+            self._in_hand += len(messages)
+            if not messages and not self._delivering.closing.is_set():
                 self._look_at = time.monotonic() + (LOOK_AGAIN_S if self._queue._messages else 0)
                 self._changed.wait()
-                return []
-            until = time.monotonic() + self.mapping.window_s * self._delivering.time_scale
-            while (missing := self.mapping.batch_size - len(messages)) > 0 and not self._flushing:
-                left_s = until - time.monotonic()
-                if left_s <= 0 or self._delivering.closing.is_set():
-                    break
-                self._changed.wait(left_s)
-                messages += self._take(missing)
             return messages
-
-    def _take(self, count: int) -> list[Message]:
-        visible_s = int(self._queue.visibility_timeout)  # type: ignore[attr-defined]
-        messages: list[Message] = self._backend.receive_message(self._queue.name, count, 0, visible_s, ["All"])
-        self._in_hand += len(messages)
-        return messages
 
     def _deliver(self, messages: Sequence[Message]) -> None:
         by_id = {message.id: position for position, message in enumerate(messages)}
         events = [queue_event(message, queue_arn=self.mapping.source_arn) for message in messages]
-        wanted = [event for event in events if self.mapping.wants(event)]
-        failed: list[int] | None = []
         try:
-            if wanted:
-                response = self._delivering.invoker.invoke(
-                    self.mapping.function, {"Records": wanted}, records=len(wanted)
-                )
-                failed = failed_identifiers(response, by_id) if self.mapping.partial_failures else []
-        except (FunctionError, Throttled):
+            response = self._delivering.invoker.invoke(self.mapping.function, {"Records": events}, records=len(events))
+            failed = failed_identifiers(response, by_id) if self.mapping.partial_failures else []
+        except FunctionError:
             failed = None
         again = set(range(len(messages)) if failed is None else failed)
         with LOCKS["sqs"]:

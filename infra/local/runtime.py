@@ -27,14 +27,13 @@ from infra.local.functions import (
     boto3_session,
     threads_inherit_function,
 )
-from infra.local.http_api import HttpServer
+from infra.local.http_api import HttpServer, StoppableServer
 from infra.local.http_authorizer import issue_token
 from infra.local.http_routes import HttpApi
 from infra.local.metrics import MetricSink
-from infra.local.notifications import Notifications
 from infra.local.permissions import Permissions, policies_by_role
 from infra.local.queue_source import QueueSource
-from infra.local.sources import FailureDestinations, check_polling, read_sources
+from infra.local.sources import check_polling, read_sources
 from infra.local.state import StateFolder
 from infra.local.template import Deployment, Resource
 
@@ -42,6 +41,7 @@ PULSE_S = 0.02
 SAVE_EVERY_S = 30
 SAVE_SHARE_MAX = 0.05  # of the time, at most, goes into saving
 STOP_DRAIN_S = 30
+STOP_JOIN_S = 5
 
 OnCall = Callable[[str | None, str, str, dict[str, Any], dict[str, Any]], None]
 
@@ -75,6 +75,8 @@ class LocalRuntime:
         self._session = boto3_session(self.assembly.region)
         self._clients: dict[str, Any] = {}
         self._servers: dict[str, HttpServer] = {}
+        self._services: list[StoppableServer | Bus] = []
+        self._threads: list[threading.Thread] = []
         self._sources: list[StreamSource | QueueSource] = []
         self._closing = threading.Event()
         self._cleanup = ExitStack()
@@ -116,11 +118,11 @@ class LocalRuntime:
 
     def _start(self) -> None:
         region, account = self.assembly.region, self.assembly.account
+        self._cleanup.enter_context(_aws_environment(region))
+        self._cleanup.enter_context(_embedded_aws())
         if self._state_path is not None:
             self._state = StateFolder(self._state_path, region=region, account=account)
             self._cleanup.callback(self._state.close)
-        self._cleanup.enter_context(_aws_environment(region))
-        self._cleanup.enter_context(_embedded_aws())
         self._cleanup.enter_context(threads_inherit_function())
         self.deployment = Deployment(self.assembly, self.client, api_endpoint=self._listen)
         self.deployment.deploy()
@@ -130,34 +132,30 @@ class LocalRuntime:
         self.invoker = Invoker(functions, region=region, metrics=self._metrics, callers=callers)
         self._cleanup.callback(self.invoker.close)
         self._bus = Bus(resources, self.invoker, self._send, region, account, self._time_scale)
-        delivering = Delivering(
-            self.invoker, self._time_scale, FailureDestinations(self.deployment, self.invoker).put, self._closing
-        )
-        skipped = self._state.skipped if self._state is not None else lambda _mapping_id: frozenset[str]()
-        self._sources = list(read_sources(self.deployment, delivering, skipped=skipped))
+        delivering = Delivering(self.invoker, self._time_scale, self.client("s3").put_object, self._closing)
+        self._sources = list(read_sources(self.deployment, delivering))
         if self._state is not None:
-            self._state.restore(self._bus)
+            self._state.restore()
         self._guard({name: spec.role_arn for name, spec in functions.items()})
         self._cleanup.callback(calls.observe(self._count_call))
-        self._cleanup.enter_context(Notifications(resources, self._bus).listening())
+        self._cleanup.enter_context(self._bus.listening())
         endpoint = AwsEndpoint(self._note_change, self._ports.get(PORT_NAME, 0))
-        self._cleanup.callback(endpoint.close)
         self.endpoint_url = endpoint.url
+        self._services += [self._bus, endpoint]
         self._run(endpoint, resources)
 
     def _run(self, endpoint: AwsEndpoint, resources: Iterable[Resource]) -> None:
         """Start every thread."""
-        for source in self._sources:
-            for thread in source.threads:
-                thread.start()
+        works = [threading.Thread(target=work, name=work.__name__) for work in (self._pulse, self._keep_state)]
+        self._threads = [*works, *(thread for source in self._sources for thread in source.threads)]
+        for thread in self._threads:
+            thread.daemon = True  # a handler that never ends shall not keep the process
+            thread.start()
         self._bus.start()
-        self._cleanup.callback(self._bus.close)
-        for work in (self._pulse, self._keep_state):
-            threading.Thread(target=work, name=work.__name__, daemon=True).start()
         for api in (resource for resource in resources if resource.type == "AWS::ApiGatewayV2::Api"):
             http_api = HttpApi(api, resources, self.invoker, account=self.assembly.account)
             self._servers[http_api.name].serve(http_api)
-        endpoint.start()
+        endpoint.start("aws")
 
     def stop(self) -> None:
         """Stop taking requests, deliver what is under way, save, and end; a second call does nothing.
@@ -175,13 +173,16 @@ class LocalRuntime:
             self._stop_everything()
 
     def _stop_everything(self) -> None:
+        """End every thread; only one that runs a handler that does not end is left behind."""
         self._closing.set()
-        for server in self._servers.values():
-            server.close()
+        for service in self._services:
+            service.close()
         for source in self._sources:
             source.wake(flushing=True)
-        for thread in (thread for source in self._sources for thread in source.threads if thread.is_alive()):
-            thread.join(timeout=1)
+        threads = [thread for service in self._services for thread in service.threads] + self._threads
+        deadline = time.monotonic() + STOP_JOIN_S
+        for thread in threads:
+            thread.join(timeout=max(0, deadline - time.monotonic()))
         self._cleanup.close()
         LocalRuntime._active = None
 
@@ -273,8 +274,9 @@ class LocalRuntime:
 
     def _listen(self, name: str) -> str:
         """Take the port of an HTTP API; it answers once everything runs."""
-        self._servers[name] = HttpServer(name, self._ports.get(name, 0))
-        return self._servers[name].url
+        server = self._servers[name] = HttpServer(name, self._ports.get(name, 0))
+        self._services.append(server)
+        return server.url
 
     def _guard(self, role_by_function: Mapping[str, str]) -> None:
         if not self._enforce_iam:
@@ -300,9 +302,9 @@ class LocalRuntime:
     def _note_change(self) -> None:
         self._changes += 1
 
-    def _send(self, queue_arn: str, body: str, group: str | None) -> None:
+    def _send(self, queue_arn: str, body: str) -> None:
         backend = sqs_backends[self.assembly.account][self.assembly.region]
-        backend.send_message(queue_name=queue_arn.rpartition(":")[2], message_body=body, group_id=group)
+        backend.send_message(queue_name=queue_arn.rpartition(":")[2], message_body=body)
 
     def _pulse(self) -> None:
         """Look for new records, and at the clock; the only thread that wakes while nothing happens."""
@@ -311,8 +313,6 @@ class LocalRuntime:
             beat += 1
             for source in self._sources:
                 source.poll()
-            if beat % 10 == 0:
-                self.invoker.check_deadlines()
             if beat % 50 == 0:
                 self._metrics.flush()
                 self._bus.fire_schedules()
@@ -328,7 +328,7 @@ class LocalRuntime:
     def _save(self) -> None:
         with self._saving:
             if self._state is not None:
-                self._state.save([source for source in self._sources if isinstance(source, StreamSource)], self._bus)
+                self._state.save(source for source in self._sources if isinstance(source, StreamSource))
 
 
 def _callers(resources: Iterable[Resource]) -> dict[str, set[str]]:
@@ -360,6 +360,7 @@ def _embedded_aws() -> Iterator[None]:
             yield
         finally:
             moto_direct.remove()
+            athena.remove()
 
 
 @contextmanager

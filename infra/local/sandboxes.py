@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import boto3
+import botocore
 
 # Packages that keep a function's state in module globals (metric sets, the current request, logger settings): in Lambda
 # no two invocations ever share them, so every sandbox imports its own copy, as it does of all first-party code.
@@ -41,7 +42,7 @@ class Sandbox:
         self.prefix = prefix
         self._asset = asset
         self._private_by_root: dict[str, bool] = {}
-        output = _LineOutput(log)
+        output = self._output = _LineOutput(log)
         variables = dict(environment)
         self._shims = {
             "os": _Shim(os, environ=variables, getenv=variables.get),
@@ -66,7 +67,16 @@ class Sandbox:
         return loaded
 
     def close(self) -> None:
+        """Forget the modules.
+
+        Typing and msgspec keep classes that they saw, and the process its exit handlers, to its very end: those shall
+        not keep the runtime, too.
+        """
         _Finder.forget(self)
+        initializers: list[Any] = vars(botocore)["_INITIALIZERS"]
+        initializers[:] = [each for each in initializers if not each.__module__.startswith(f"{self.prefix}.")]
+        self.builtins.update(vars(builtins))
+        self._output.take = len
 
     def find_spec(self, fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
         """The spec of a private module, renamed to `fullname` so that no other sandbox meets it in sys.modules."""
@@ -169,8 +179,8 @@ class _Finder(MetaPathFinder):
 class _LineOutput(io.TextIOBase):
     """A text stream that hands over whole lines, as CloudWatch Logs takes them."""
 
-    def __init__(self, take: Callable[[str], None]) -> None:
-        self._take = take
+    def __init__(self, take: Callable[[str], object]) -> None:
+        self.take = take
         self._rest = ""
         self._lock = threading.Lock()
 
@@ -182,5 +192,5 @@ class _LineOutput(io.TextIOBase):
             *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             if line:
-                self._take(line)
+                self.take(line)
         return len(text)

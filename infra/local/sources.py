@@ -1,30 +1,22 @@
 """The event sources that a deployment's mappings name, and where their failed batches go."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 from moto.dynamodb.models import dynamodb_backends
 from moto.kinesis.models import kinesis_backends
 from moto.sqs.models import sqs_backends
 
+from infra.local.assembly import TemplateError
 from infra.local.event_records import KinesisLog, Log, TableLog
 from infra.local.event_sources import Delivering, EventSourceMapping, StreamSource
-from infra.local.functions import CURRENT_FUNCTION, Invoker
 from infra.local.permissions import Permissions
 from infra.local.queue_source import QueueSource
-from infra.local.resources_creation import TemplateError
 from infra.local.template import Deployment
 
 
-def read_sources(
-    deployment: Deployment, delivering: Delivering, *, skipped: Callable[[str], frozenset[str]]
-) -> Iterator[StreamSource | QueueSource]:
+def read_sources(deployment: Deployment, delivering: Delivering) -> Iterator[StreamSource | QueueSource]:
     """One source for each shard or queue of each enabled mapping; none runs yet.
-
-    Args:
-        deployment: What is deployed.
-        delivering: What the sources share.
-        skipped: Mapping -> sequence numbers that it got before.
 
     Raises:
         TemplateError: A mapping names a function, or a kind of source, that is not there.
@@ -40,7 +32,7 @@ def read_sources(
             yield QueueSource(mapping, sqs_backends[account][region], delivering)
             continue
         for log in _logs_of(mapping, deployment, spec.role_arn):
-            yield StreamSource(mapping, log, delivering, skipped=skipped(mapping.id))
+            yield StreamSource(mapping, log, delivering)
 
 
 def _logs_of(mapping: EventSourceMapping, deployment: Deployment, role_arn: str) -> Iterator[Log]:
@@ -83,27 +75,3 @@ _POLLING = {  # service of an ARN -> boto3's service, parameter that names the s
     "dynamodb": ("dynamodbstreams", "StreamArn", ("DescribeStream", "GetShardIterator")),
     "sqs": ("sqs", "QueueUrl", ("GetQueueAttributes", "ReceiveMessage", "DeleteMessage")),
 }
-
-
-class FailureDestinations:
-    """Takes the documents of batches that were given up."""
-
-    def __init__(self, deployment: Deployment, invoker: Invoker) -> None:
-        self._deployment = deployment
-        self._invoker = invoker
-
-    def put(self, function: str, destination: str, key: str, document: bytes) -> None:
-        """Write a document with the function's role; what it may not write is lost, as in Lambda, and logged."""
-        clients, name = self._deployment.clients, destination.rpartition(":")[2]
-        token = CURRENT_FUNCTION.set(function)
-        try:
-            if ":s3:" in destination:
-                clients("s3").put_object(Bucket=name, Key=key, Body=document)
-            else:
-                place = self._deployment.assembly
-                queue_url = f"https://sqs.{place.region}.amazonaws.com/{place.account}/{name}"
-                clients("sqs").send_message(QueueUrl=queue_url, MessageBody=document.decode())
-        except Exception as error:  # noqa: BLE001 -- the stream goes on, whatever the destination says
-            self._invoker.logs[function].append(f"[ERROR] the destination {destination} took nothing: {error}")
-        finally:
-            CURRENT_FUNCTION.reset(token)

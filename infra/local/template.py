@@ -1,7 +1,5 @@
 """Deploy the templates of an assembly: intrinsic functions, order, and what Ref and GetAtt give."""
 
-import base64
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +10,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.moto_api._internal import mock_random
 
-from infra.local.assembly import Assembly, StackTemplate
-from infra.local.resources import create
-from infra.local.resources_creation import Created, Creation, TemplateError
+from infra.local.assembly import Assembly, StackTemplate, TemplateError
+from infra.local.resources import Created, Creation, create
 
 _NO_VALUE = object()
 _TIMEOUT_S_DEFAULT = 3
@@ -39,8 +36,6 @@ class FunctionSpec:
 
     name: str
     arn: str
-    stack: str
-    logical_id: str
     runtime: str
     handler: str
     asset: Path | None  # the folder or file of its code; None for code within the template
@@ -48,7 +43,6 @@ class FunctionSpec:
     role_arn: str
     timeout_s: int
     memory_mb: int
-    reserved_concurrency: int | None
 
 
 class Deployment:
@@ -99,12 +93,9 @@ class Deployment:
 
     def _function(self, resource: Resource) -> FunctionSpec:
         properties = resource.properties
-        reserved = properties.get("ReservedConcurrentExecutions")
         return FunctionSpec(
             name=resource.ref,
             arn=resource.attributes["Arn"],
-            stack=resource.stack,
-            logical_id=resource.logical_id,
             runtime=properties.get("Runtime", ""),
             handler=properties.get("Handler", ""),
             asset=self.assembly.asset_path(properties["Code"].get("S3Key", "")),
@@ -112,7 +103,6 @@ class Deployment:
             role_arn=properties["Role"],
             timeout_s=int(properties.get("Timeout", _TIMEOUT_S_DEFAULT)),
             memory_mb=int(properties.get("MemorySize", _MEMORY_MB_DEFAULT)),
-            reserved_concurrency=None if reserved is None else int(reserved),
         )
 
 
@@ -136,34 +126,22 @@ class _StackDeployment:
         }
         self.functions: dict[str, Callable[[Any], Any]] = {
             "Ref": self._ref,
-            "Fn::And": lambda conditions: all(map(self.resolve, conditions)),
-            "Fn::Base64": lambda value: base64.b64encode(self.resolve(value).encode()).decode(),
-            "Fn::Equals": lambda pair: str(self.resolve(pair[0])) == str(self.resolve(pair[1])),
-            "Fn::FindInMap": self._find_in_map,
-            "Fn::GetAZs": lambda _: [f"{assembly.region}{zone}" for zone in "abc"],
             "Fn::GetAtt": self._get_att,
-            "Fn::GetStackOutput": self._stack_output,
-            "Fn::If": lambda branches: self.resolve(branches[1 if self._condition(branches[0]) else 2]),
             "Fn::ImportValue": self._import_value,
-            "Fn::Join": lambda pair: self._dynamic(pair[0].join(str(part) for part in self.resolve(pair[1]))),
-            "Fn::Length": lambda value: len(self.resolve(value)),
-            "Fn::Not": lambda conditions: not self.resolve(conditions[0]),
-            "Fn::Or": lambda conditions: any(map(self.resolve, conditions)),
+            "Fn::Join": lambda pair: pair[0].join(str(part) for part in self.resolve(pair[1])),
             "Fn::Select": lambda pair: self.resolve(pair[1])[int(self.resolve(pair[0]))],
             "Fn::Split": lambda pair: self.resolve(pair[1]).split(pair[0]),
             "Fn::Sub": self._sub,
-            "Fn::ToJsonString": lambda value: json.dumps(self.resolve(value), separators=(",", ":")),
         }
 
     def deploy(self) -> None:
         for logical_id in self._creation_order():
             definition = self.template["Resources"][logical_id]
-            if "Condition" not in definition or self._condition(definition["Condition"]):
-                self._create(logical_id, definition)
+            if "Condition" in definition:
+                raise TemplateError(f"{self.name}.{logical_id}: the local runtime does not know conditions")
+            self._create(logical_id, definition)
         outputs = self.deployment.outputs.setdefault(self.name, {})
         for name, output in self.template.get("Outputs", {}).items():
-            if "Condition" in output and not self._condition(output["Condition"]):
-                continue
             outputs[name] = self.resolve(output["Value"])
             if "Export" in output:
                 self.deployment.exports[self.resolve(output["Export"]["Name"])] = outputs[name]
@@ -208,16 +186,14 @@ class _StackDeployment:
         """The value with every intrinsic function replaced by its result."""
         if isinstance(value, list):
             return [inner for inner in map(self.resolve, value) if inner is not _NO_VALUE]
-        if isinstance(value, str):
-            return self._dynamic(value)
+        if isinstance(value, str) and "{{resolve:" in value:
+            raise ValueError(f"the local runtime does not know dynamic references such as {value}")
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
             ((name, argument),) = value.items()
             if name in self.functions:
                 return self.functions[name](argument)
-            if name == "Condition" and isinstance(argument, str):
-                return self._condition(argument)
             if name.startswith("Fn::"):
                 raise ValueError(f"the local runtime does not know {name}")
         resolved = ((key, self.resolve(inner)) for key, inner in value.items())
@@ -231,8 +207,6 @@ class _StackDeployment:
         parameter = self.template.get("Parameters", {}).get(name)
         if parameter is None or "Default" not in parameter:
             raise ValueError(f"Ref {name} is neither a resource nor a parameter with a default")
-        if parameter["Type"].startswith("AWS::SSM::Parameter::Value"):
-            return self._ssm_parameter(parameter["Default"])
         return parameter["Default"]
 
     def _get_att(self, argument: str | list[Any]) -> Any:
@@ -256,50 +230,13 @@ class _StackDeployment:
                 return str(self.resolve(variables[name]))
             return str(self._get_att(name) if "." in name else self._ref(name))
 
-        return self._dynamic(re.sub(r"\$\{([^}]+)\}", substitute, template))
-
-    def _find_in_map(self, argument: list[Any]) -> Any:
-        mapping, first, second = map(self.resolve, argument[:3])
-        return self.template["Mappings"][mapping][first][second]
+        return re.sub(r"\$\{([^}]+)\}", substitute, template)
 
     def _import_value(self, argument: Any) -> Any:
         name = self.resolve(argument)
         if name not in self.deployment.exports:
             raise ValueError(f"Fn::ImportValue {name}: no stack before this one exports it")
         return self.deployment.exports[name]
-
-    def _stack_output(self, argument: Any) -> Any:
-        source = self.resolve(argument)
-        return self.deployment.outputs[source["StackName"]][source["OutputName"]]
-
-    def _condition(self, name: str) -> bool:
-        return bool(self.resolve(self.template["Conditions"][name]))
-
-    def _dynamic(self, value: str) -> str:
-        """Replace `{{resolve:ssm:…}}` and `{{resolve:secretsmanager:…}}`."""
-        if "{{resolve:" not in value:
-            return value
-
-        def look_up(match: re.Match[str]) -> str:
-            kind, reference = match.group(1).split(":", 1)
-            if kind in ("ssm", "ssm-secure"):
-                return self._ssm_parameter(re.sub(r":\d+$", "", reference))
-            if kind == "secretsmanager":
-                return self._secret(reference)
-            raise ValueError(f"the local runtime does not know {{{{resolve:{kind}:…}}}}")
-
-        return re.sub(r"\{\{resolve:([^}]+)\}\}", look_up, value)
-
-    def _ssm_parameter(self, name: str) -> str:
-        answer = self.deployment.clients("ssm").get_parameter(Name=name, WithDecryption=True)
-        return str(answer["Parameter"]["Value"])
-
-    def _secret(self, reference: str) -> str:
-        """`reference` is `ID[:SecretString[:JSON key[:stage[:version]]]]`; an ID may be an ARN."""
-        identifier, _, rest = reference.partition(":SecretString")
-        value = str(self.deployment.clients("secretsmanager").get_secret_value(SecretId=identifier)["SecretString"])
-        key = rest.removeprefix(":").split(":")[0]
-        return str(json.loads(value)[key]) if key else value
 
 
 def _references(value: Any) -> Iterator[str]:

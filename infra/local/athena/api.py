@@ -13,7 +13,7 @@ from moto.core.exceptions import JsonRESTError
 
 from infra.local.athena.column_types import AthenaError
 from infra.local.athena.lake import Lake, Meter, ScanLimitError
-from infra.local.athena.statements import Outcome, Statement, reason_of
+from infra.local.athena.statements import Outcome, Statement, close_engine, reason_of
 
 PAGE_ROWS_MAX = 1000
 
@@ -30,7 +30,7 @@ class Finished(Execution):
         pass
 
 
-def _start(
+def _start_query_execution(
     self: Any,
     *,
     query: str,
@@ -97,7 +97,7 @@ def _store(lake: Lake, location: str, execution: Finished) -> str:
     return place
 
 
-def _get(self: Any, original: Callable[[Any], str] = AthenaResponse.get_query_execution) -> str:
+def _get_query_execution(self: Any, original: Callable[[Any], str] = AthenaResponse.get_query_execution) -> str:
     """Stand for AthenaResponse.get_query_execution: moto's answer, with what the run gave."""
     answer: dict[str, Any] = json.loads(original(self))
     found = answer["QueryExecution"]
@@ -119,7 +119,7 @@ def _get(self: Any, original: Callable[[Any], str] = AthenaResponse.get_query_ex
     return json.dumps(answer)
 
 
-def _results(self: Any) -> str:
+def _get_query_results(self: Any) -> str:
     """Stand for AthenaResponse.get_query_results: pages of at most a thousand rows, the first led by the names."""
     execution = self.athena_backend.executions.get(self._get_param("QueryExecutionId"))
     if execution is None or execution.status != "SUCCEEDED":
@@ -140,13 +140,24 @@ def _results(self: Any) -> str:
     return json.dumps(answer)
 
 
+_REPLACED: tuple[tuple[Any, str, Callable[..., Any], Callable[..., Any]], ...] = tuple(
+    (owner, replacement.__name__[1:], getattr(owner, replacement.__name__[1:]), replacement)
+    for owner, replacement in (
+        (AthenaBackend, _start_query_execution),
+        (AthenaResponse, _get_query_execution),
+        (AthenaResponse, _get_query_results),
+    )
+)
+
+
 def install() -> None:
     """Let moto's Athena run its queries; calling it again changes nothing."""
-    backend: Any = AthenaBackend
-    responses: Any = AthenaResponse
-    backend.start_query_execution = _start
-    responses.get_query_execution = _get
-    responses.get_query_results = _results
+    for owner, name, _, replacement in _REPLACED:
+        setattr(owner, name, replacement)
 
 
-__all__ = ["Finished", "install"]
+def remove() -> None:
+    """Give moto's Athena back, and close the engine."""
+    for owner, name, original, _ in _REPLACED:
+        setattr(owner, name, original)
+    close_engine()

@@ -1,16 +1,15 @@
 """Which of Athena's functions are known, and how each is called in DuckDB."""
 
 import re
+from typing import Any
 
 from sqlglot import exp
 
-from infra.local.athena import aggregates, functions, times
+from infra.local.athena import functions, times
 from infra.local.athena.casts import convert, in_zone
-from infra.local.athena.column_types import ZONED, athena_type, decimal_shape, family
-from infra.local.athena.lambdas import WITH_LAMBDA
-from infra.local.athena.nodes import Node, call, cast, number, text, typed
-from infra.local.athena.operators import concatenated
-from infra.local.athena.scope import Scope
+from infra.local.athena.column_types import INTEGER_DIGITS, athena_type, decimal_shape, family
+from infra.local.athena.nodes import Node, Scope, call, cast, number, text, typed
+from infra.local.athena.operators import concatenated, divided
 from infra.local.athena.translator import Translator, Typed
 
 
@@ -21,10 +20,6 @@ def _rounded(tr: Translator, node: Node, arguments: list[Node]) -> Node:
         return call(name, *arguments)
     precision, scale = decimal_shape(duck)
     return cast(call(name, *arguments), f"DECIMAL({min(38, precision + (name == 'round'))},{scale})")
-
-
-def _sign_of(tr: Translator, _: Node, arguments: list[Node]) -> Node:
-    return cast(call("sign", arguments[0]), tr.type(arguments[0]))
 
 
 def _modulo(_: Translator, __: Node, arguments: list[Node]) -> Node:
@@ -95,47 +90,113 @@ def json_parse(_: Translator, __: Node, arguments: list[Node]) -> Node:
     return cast(call("athena_json_parse", *arguments), "JSON")
 
 
-def _formatted(tr: Translator, node: Node, arguments: list[Node]) -> Node:
-    """format() of a literal pattern, with %s, %d, %5d, %05d, %,d, %.2f, %,.2f and %%."""
-    if not isinstance(arguments[0], exp.Literal):
-        raise tr.refuse(node, "format() of a pattern that is not a literal")
-    values = iter(arguments[1:])
-    pieces: list[Node] = [text("")]
-    for literal, spec in re.findall(r"([^%]+)|(%[^a-zA-Z%]*[a-zA-Z%])", arguments[0].name):
-        pieces.append(
-            text(literal or "%") if spec in {"", "%%"} else _formatted_value(tr, node, spec, next(values, None))
-        )
-    return concatenated(tr, node, pieces)
-
-
-def _formatted_value(tr: Translator, node: Node, spec: str, value: Node | None) -> Node:
-    form = re.fullmatch(r"%(,?)(0?\d*)(?:\.(\d+))?([sdf])", spec)
-    duck = tr.type(value) if value is not None else ""
-    if not form or value is None or (form[4] == "s" and (spec != "%s" or duck in {"DOUBLE", "FLOAT"})):
-        raise tr.refuse(node, f"{spec} of {athena_type(duck) if duck else 'no argument'} in format()")
-    if form[4] == "s":
-        return convert(tr, value, "VARCHAR", node)
-    if form[4] == "d":
-        return call("format", text(f"{{:{form[2]}{form[1]}d}}"), cast(value, "BIGINT"))
-    if form[2]:
-        raise tr.refuse(node, f"{spec} in format()")
-    fixed = cast(cast(value, "VARCHAR"), f"DECIMAL(38,{form[3] or 6})")
-    return call("athena_grouped", fixed) if form[1] else cast(fixed, "VARCHAR")
-
-
 def _cast_to(duck: str) -> Typed:
     return lambda tr, node, arguments: convert(tr, arguments[0], duck, node)
 
 
+FIXED = {"count": "BIGINT", "row_number": "BIGINT", "approx_count_distinct": "BIGINT"}
+
+
+def sum_(tr: Translator, _: Node, arguments: list[Node]) -> Node:
+    duck = _argument_type(tr, arguments[0])
+    total = aggregate("sum", arguments)
+    return cast(total, "BIGINT") if duck in INTEGER_DIGITS else cast(total, "FLOAT") if duck == "FLOAT" else total
+
+
+def avg(tr: Translator, _: Node, arguments: list[Node]) -> Node:
+    duck = _argument_type(tr, arguments[0])
+    if not duck.startswith("DECIMAL"):
+        return cast(aggregate("avg", arguments), "FLOAT") if duck == "FLOAT" else aggregate("avg", arguments)
+    precision, scale = decimal_shape(duck)
+    total = typed(aggregate("sum", arguments), f"DECIMAL(38,{scale})")
+    count = typed(aggregate("count", [argument.copy() for argument in arguments]), "BIGINT")
+    counted = call("nullif", count, number(0))
+    return divided(tr, total, typed(counted, "BIGINT"), (precision, scale))
+
+
+def map_agg(_: Translator, __: Node, arguments: list[Node]) -> Node:
+    return call("athena_map_agg", aggregate("list", [call("row", *arguments)]))
+
+
+def count_if(_: Translator, __: Node, arguments: list[Node]) -> Node:
+    return cast(aggregate("count_if", arguments), "BIGINT")
+
+
+def percentile(tr: Translator, _: Node, arguments: list[Node]) -> Node:
+    many = "[]" if tr.type(arguments[1]).endswith("[]") else ""
+    return typed(aggregate("quantile_disc", arguments), tr.type(arguments[0]) + many)
+
+
+def extreme_by(_: Translator, node: Node, arguments: list[Node]) -> Node:
+    name = node.name.lower()
+    if len(arguments) < 3:  # noqa: PLR2004 - the third is how many
+        return aggregate(functions.AGGREGATES[name], arguments)
+    return aggregate("arg_max" if name == "max_by" else "arg_min", arguments)
+
+
+def _argument_type(tr: Translator, argument: Node) -> str:
+    inner = argument.expressions[0] if isinstance(argument, exp.Distinct) else argument
+    return tr.type(inner.this if isinstance(inner, exp.Order) else inner)
+
+
+def aggregate(name: str, arguments: list[Node]) -> Node:
+    for part in (part for argument in arguments for part in argument.walk()):
+        part.meta.pop("aggregate", None)  # OVER of sum(count(*)) is the sum's alone
+    node = call(name, *arguments)
+    node.meta["aggregate"] = True
+    return typed(node, FIXED[name]) if name in FIXED else node
+
+
+def wrapped(tr: Translator, node: Any, scope: Scope) -> Node:
+    """FILTER, OVER and IGNORE NULLS go to every aggregate that the function became."""
+    inner = tr.expression(node.this, scope)
+    node.set("this", exp.Null())
+    tr.children(node, scope)
+    found = [part for part in inner.walk() if part.meta.get("aggregate")]
+    if not found:
+        raise tr.fail(node, "FUNCTION_NOT_AGGREGATE", f"{node.key.upper()} needs an aggregate or window function")
+    for part in found:
+        if isinstance(node, exp.IgnoreNulls):
+            part.expressions[0].replace(exp.IgnoreNulls(this=part.expressions[0].copy()))
+            continue
+        wrapper: Node = node.copy()
+        wrapper.meta.update({key: part.meta[key] for key in ("duck", "aggregate") if key in part.meta})
+        if part is inner:
+            wrapper.set("this", inner)
+            return wrapper
+        part.replace(wrapper)
+        wrapper.set("this", part)
+        part.meta.pop("aggregate")
+    return inner
+
+
+def window(tr: Translator, node: exp.Window, scope: Scope) -> Node:
+    if isinstance(node.this, exp.Identifier):  # WINDOW name AS (...)
+        name = node.this
+        node.set("this", exp.Null())
+        tr.children(node, scope).set("this", name)
+        return node
+    return wrapped(tr, node, scope)
+
+
+def within_group(tr: Translator, node: exp.WithinGroup, scope: Scope) -> Node:
+    if node.this.name.lower() != "listagg":
+        raise tr.refuse(node, "WITHIN GROUP of anything but listagg")
+    value, *separator = [tr.expression(argument, scope) for argument in node.this.expressions]
+    order = tr.children(node.expression, scope)
+    order.set("this", separator[0] if separator else text(""))
+    return aggregate("string_agg", [value, order])
+
+
 TYPED: dict[str, Typed] = {
-    "approx_percentile": aggregates.percentile,
+    "approx_percentile": percentile,
     "array_join": _array_join,
     "at_timezone": lambda tr, _, arguments: in_zone(tr, *arguments),
-    "avg": aggregates.avg,
+    "avg": avg,
     "cardinality": _cardinality,
     "coalesce": _alike,
     "concat": concatenated,
-    "count_if": aggregates.count_if,
+    "count_if": count_if,
     "date": _cast_to("DATE"),
     "date_add": times.date_add,
     "date_diff": times.date_diff,
@@ -143,42 +204,32 @@ TYPED: dict[str, Typed] = {
     "date_parse": times.formatter(functions.MYSQL, "strptime"),
     "date_trunc": times.date_trunc,
     "element_at": _element_at,
-    "format": _formatted,
     "format_datetime": times.formatter(functions.JODA, "strftime"),
     "from_iso8601_timestamp": times.from_iso8601_timestamp,
     "from_unixtime": times.from_unixtime,
     "greatest": _extreme,
-    "histogram": aggregates.histogram,
     "json_extract": _json("athena_json_extract"),
     "json_extract_scalar": _json("athena_json_scalar"),
     "json_parse": json_parse,
-    "json_size": _json("athena_json_size"),
     "least": _extreme,
-    "map_agg": aggregates.map_agg,
-    "max_by": aggregates.extreme_by,
-    "min_by": aggregates.extreme_by,
+    "map_agg": map_agg,
+    "max_by": extreme_by,
+    "min_by": extreme_by,
     "mod": _modulo,
     "nullif": _alike,
     "parse_datetime": times.formatter(functions.JODA, "strptime"),
     "reverse": _reverse,
     "round": _rounded,
     "sequence": _sequence,
-    "sign": _sign_of,
-    "sum": aggregates.sum_,
-    "to_iso8601": times.to_iso8601,
+    "sum": sum_,
     "to_unixtime": times.to_unixtime,
     "truncate": _rounded,
     "typeof": lambda tr, _, arguments: text(athena_type(tr.type(arguments[0]))),
-    "with_timezone": lambda _, __, arguments: typed(
-        call("athena_zoned", call("timezone", arguments[1], arguments[0]), arguments[1].copy()), ZONED
-    ),
 }
 
 
 def function(tr: Translator, node: exp.Anonymous, scope: Scope) -> Node:
     name = node.name.lower()
-    if name in WITH_LAMBDA:
-        return WITH_LAMBDA[name](tr, node, scope)
     arguments = [tr.expression(argument, scope) for argument in node.expressions]
     if name in functions.PARTS and len(arguments) == 1:
         return times.part_of(tr, name, arguments[0], node)
@@ -188,7 +239,7 @@ def function(tr: Translator, node: exp.Anonymous, scope: Scope) -> Node:
         except (IndexError, ValueError) as error:
             raise tr.fail(node, "FUNCTION_NOT_FOUND", f"Unexpected parameters for function {name}") from error
     if name in functions.AGGREGATES:
-        return aggregates.aggregate(functions.AGGREGATES[name], arguments)
+        return aggregate(functions.AGGREGATES[name], arguments)
     translated = f"athena_{name}" if name in functions.NAMES else functions.RENAMED.get(name, name)
     if translated == name and name not in functions.SAME | functions.RENAMED.keys():
         raise tr.fail(node, "FUNCTION_NOT_FOUND", f"Function '{name}' not registered, or unknown to the local Athena")

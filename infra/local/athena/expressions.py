@@ -5,15 +5,12 @@ from typing import Any
 
 from sqlglot import exp
 
-from infra.local.athena.aggregates import window, within_group, wrapped
-from infra.local.athena.calls import function, json_parse
+from infra.local.athena.calls import function, json_parse, window, within_group, wrapped
 from infra.local.athena.casts import convert, in_zone, target_type
 from infra.local.athena.column_types import athena_type, family, members
-from infra.local.athena.lambdas import each
-from infra.local.athena.nodes import Node, call, number, text, typed
+from infra.local.athena.nodes import Columns, Node, Relation, Scope, call, number, text, typed
 from infra.local.athena.operators import arithmetic, compared, concatenated, is_null, like, within
 from infra.local.athena.relations import enter
-from infra.local.athena.scope import Columns, Relation, Scope
 from infra.local.athena.times import INTERVALS, extract
 from infra.local.athena.translator import EXPRESSIONS, Handler, Translator
 
@@ -163,7 +160,8 @@ def _unnested(tr: Translator, value: Node, at: Node) -> list[tuple[Node, str, st
     for i, (name, kind) in enumerate(members(element), 1):
         item, step = tr.fresh("row"), text(name) if element.startswith("STRUCT") else number(i)
         field = call("struct_extract", exp.Var(this=item), step)
-        found.append((each("list_transform", value.copy(), field, item), kind, name))
+        each = exp.Lambda(this=field, expressions=[exp.to_identifier(item)])
+        found.append((call("list_transform", value.copy(), each), kind, name))
     return found
 
 

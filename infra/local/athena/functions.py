@@ -28,8 +28,8 @@ PARTS = {  # functions and EXTRACT fields of a date or time
     "last_day_of_month": "last_day",
 }
 AGGREGATES = {  # also every function that takes OVER
-    **{name: name for name in ("count", "min", "max", "bool_and", "bool_or", "histogram", "corr", "covar_pop", "mode")},
-    **{name: name for name in ("covar_samp", "regr_slope", "regr_intercept", "stddev", "stddev_pop", "stddev_samp")},
+    **{name: name for name in ("count", "min", "max", "bool_and", "bool_or", "corr", "covar_pop")},
+    **{name: name for name in ("covar_samp", "stddev", "stddev_pop", "stddev_samp")},
     **{name: name for name in ("variance", "var_pop", "var_samp", "row_number", "rank", "dense_rank", "percent_rank")},
     **{name: name for name in ("cume_dist", "ntile", "lag", "lead", "first_value", "last_value", "nth_value", "sum")},
     "avg": "avg",
@@ -40,7 +40,6 @@ AGGREGATES = {  # also every function that takes OVER
     "array_agg": "list",
     "count_if": "count_if",
     "every": "bool_and",
-    "geometric_mean": "geomean",
     "max_by": "arg_max_null",
     "min_by": "arg_min_null",
 }
@@ -49,19 +48,13 @@ SAME = frozenset(
         r"\w+",
         """abs acos asin atan atan2 cbrt ceil ceiling cos cosh degrees exp floor ln log log2 log10 pi pow power radians
         sin sinh sqrt tan tanh length lower upper starts_with lpad rpad translate chr concat_ws flatten map_keys
-        map_values map_concat map_from_entries row now grouping regexp_extract_all""",
+        map_values map_concat map_from_entries row now grouping random regexp_extract_all""",
     )
 )
 RENAMED = {
-    "codepoint": "unicode",
     "from_base64": "from_base64",
     "from_hex": "unhex",
     "from_utf8": "decode",
-    "hamming_distance": "hamming",
-    "is_finite": "isfinite",
-    "is_infinite": "isinf",
-    "is_nan": "isnan",
-    "levenshtein_distance": "levenshtein",
     "regexp_like": "regexp_matches",
     "regexp_split": "string_split_regex",
     "to_base64": "base64",
@@ -80,8 +73,6 @@ substr(s, i) AS CASE WHEN i = 0 OR abs(i) > length(s) THEN '' ELSE substr(s, i) 
     (s, i, n) AS CASE WHEN i = 0 OR abs(i) > length(s) OR n <= 0 THEN '' ELSE substr(s, i, n) END;
 split(s, d) AS string_split(s, d);
 split_part(s, d, n) AS CASE WHEN n <= len(string_split(s, d)) THEN split_part(s, d, n) END;
-split_to_map(s, e, d) AS map_from_entries(list_transform(string_split(s, e),
-    lambda p: row(split_part(p, d, 1), substr(p, strpos(p, d) + length(d)))));
 strpos(s, t) AS strpos(s, t);
 regexp_extract(s, p) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p) END,
     (s, p, g) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p, g) END;
@@ -89,30 +80,13 @@ regexp_replace(s, p) AS regexp_replace(s, p, '', 'g'),
     (s, p, r) AS regexp_replace(s, p, regexp_replace(r, '\$(\d)', '\\\1', 'g'), 'g');
 regexp_count(s, p) AS len(regexp_extract_all(s, p));
 md5(b) AS unhex(md5(b));
-sha1(b) AS unhex(sha1(b));
 sha256(b) AS unhex(sha256(b));
-url_encode(s) AS replace(replace(replace(url_encode(s), '%20', '+'), '%2A', '*'), '~', '%7E');
-url_decode(s) AS url_decode(replace(s, '+', ' '));
-url_extract_protocol(u) AS nullif(regexp_extract(u, '^([^:/?#]+):', 1), '');
 url_extract_host(u) AS nullif(regexp_extract(u, '^[^:/?#]+://(?:[^/?#]*@)?([^/?#:]*)', 1), '');
-url_extract_port(u) AS CAST(nullif(regexp_extract(u, '^[^:/?#]+://[^/?#]*:(\d+)', 1), '') AS BIGINT);
 url_extract_path(u) AS regexp_extract(u, '^(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)', 1);
 url_extract_query(u) AS CASE WHEN regexp_matches(u, '^[^?#]*\?') THEN regexp_extract(u, '\?([^#]*)', 1) END;
-url_extract_fragment(u) AS CASE WHEN contains(u, '#') THEN regexp_extract(u, '#(.*)$', 1) END;
 url_extract_parameter(u, n) AS list_extract(list_transform(list_filter(
     string_split(regexp_extract(u, '^[^?#]*\?([^#]*)', 1), '&'), lambda q: q = n OR starts_with(q, n || '=')),
     lambda q: url_decode(substr(q, length(n) + 2))), 1);
-bitwise_and(a, b) AS a & b;
-bitwise_or(a, b) AS a | b;
-bitwise_xor(a, b) AS xor(a, b);
-bitwise_not(a) AS ~a;
-infinity() AS CAST('infinity' AS DOUBLE);
-nan() AS CAST('nan' AS DOUBLE);
-e() AS exp(1);
-rand() AS random(), (n) AS CAST(floor(random() * n) AS BIGINT);
-random() AS random(), (n) AS CAST(floor(random() * n) AS BIGINT);
-width_bucket(x, a, b, n) AS CAST(CASE WHEN x < a THEN 0 WHEN x >= b THEN n + 1
-    ELSE 1 + floor((CAST(x AS DOUBLE) - a) / ((CAST(b AS DOUBLE) - a) / n)) END AS BIGINT);
 millisecond(t) AS millisecond(t) % 1000;
 zoned(i, z) AS {'athena_instant': i, 'athena_zone': z};
 local(z) AS timezone(z.athena_zone, z.athena_instant);
@@ -124,8 +98,6 @@ fits(s, n) AS CASE WHEN length(s) <= n THEN s
     WHEN CAST(printf('INVALID_CAST_ARGUMENT: Value %s cannot be represented as varchar(%d)', s, n) AS BOOLEAN)
     THEN s END;
 shaped(s, p) AS CASE WHEN regexp_full_match(s, p) THEN s ELSE s || chr(8203) END;
-grouped(d) AS CASE WHEN d < 0 THEN '-' ELSE '' END || format('{:,}', CAST(trunc(abs(d)) AS BIGINT))
-    || regexp_extract(CAST(abs(d) AS VARCHAR), '\..*$');
 subscript(l, i) AS CASE WHEN i BETWEEN 1 AND len(l) THEN list_extract(l, i) WHEN l IS NULL OR i IS NULL THEN NULL
     WHEN CAST(printf('INVALID_FUNCTION_ARGUMENT: Array subscript must be between 1 and the array''s length: %d of %d',
     i, len(l)) AS BOOLEAN) THEN NULL END;
@@ -140,21 +112,8 @@ array_position(l, x) AS CASE WHEN l IS NOT NULL AND x IS NOT NULL THEN coalesce(
 array_max(l) AS CASE WHEN NOT athena_has_null(l) THEN list_max(l) END;
 array_min(l) AS CASE WHEN NOT athena_has_null(l) THEN list_min(l) END;
 array_sort(l) AS list_sort(l, 'ASC', 'NULLS LAST');
-array_remove(l, x) AS list_filter(l, lambda e: e IS DISTINCT FROM x);
-array_union(a, b) AS athena_array_distinct(list_concat(a, b));
-array_intersect(a, b) AS athena_array_distinct(list_filter(a, lambda e: list_position(b, e) IS NOT NULL));
-array_except(a, b) AS athena_array_distinct(list_filter(a, lambda e: list_position(b, e) IS NULL));
 arrays_overlap(a, b) AS CASE WHEN list_has_any(a, b) THEN true
     WHEN athena_has_null(a) OR athena_has_null(b) THEN NULL ELSE list_has_any(a, b) END;
-slice(l, s, n) AS CASE WHEN s > 0 THEN list_slice(l, s, s + n - 1) WHEN s < 0 AND -s <= len(l)
-    THEN list_slice(l, len(l) + s + 1, len(l) + s + n) WHEN s < 0 THEN list_slice(l, 1, 0)
-    WHEN CAST('INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1' AS BOOLEAN) THEN l END;
-trim_array(l, n) AS list_slice(l, 1, len(l) - n);
-repeat(x, n) AS list_transform(range(n), lambda i: x);
-any_true(b) AS CASE WHEN list_contains(b, true) THEN true WHEN athena_has_null(b) THEN NULL
-    WHEN b IS NOT NULL THEN false END;
-all_true(b) AS CASE WHEN list_contains(b, false) THEN false WHEN athena_has_null(b) THEN NULL
-    WHEN b IS NOT NULL THEN true END;
 map() AS MAP {}, (k, v) AS map(k, v);
 map_entries(m) AS list_transform(map_entries(m), lambda e: row(e.key, e.value));
 map_agg(l) AS map_from_entries(list_filter(l, lambda e, i: struct_extract(e, 1) IS NOT NULL
@@ -162,10 +121,6 @@ map_agg(l) AS map_from_entries(list_filter(l, lambda e, i: struct_extract(e, 1) 
 json_scalar(j, p) AS CASE WHEN try(json_type(j, p)) NOT IN ('OBJECT', 'ARRAY') THEN json_extract_string(j, p) END;
 json_extract(j, p) AS try(json_extract(j, p));
 json_array_length(j) AS CASE WHEN try(json_type(j)) = 'ARRAY' THEN CAST(json_array_length(j) AS BIGINT) END;
-json_array_contains(j, v) AS CASE WHEN try(json_type(j)) = 'ARRAY'
-    THEN coalesce(list_contains(CAST(CAST(j AS JSON) AS JSON[]), to_json(v)), false) END;
-json_size(j, p) AS CAST(CASE try(json_type(j, p)) WHEN 'OBJECT' THEN len(json_keys(j, p))
-    WHEN 'ARRAY' THEN json_array_length(j, p) ELSE try(json_type(j, p)) IS NULL AND NULL OR 0 END AS BIGINT);
 json_format(j) AS CAST(j AS VARCHAR);
 json_text(j) AS CASE WHEN json_type(j) NOT IN ('OBJECT', 'ARRAY') THEN json_extract_string(j, '$')
     WHEN CAST('INVALID_CAST_ARGUMENT: Cannot cast ''' || j || ''' to varchar' AS BOOLEAN) THEN NULL END;

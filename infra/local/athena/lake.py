@@ -1,11 +1,12 @@
 """The tables that Athena reads here: moto's Glue catalog, and Parquet objects in moto's S3."""
 
 import base64
+import datetime as dt
 import io
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
@@ -19,8 +20,8 @@ from moto.glue.models import glue_backends
 from moto.s3.models import s3_backends
 
 from infra.local.athena.column_types import INTEGER_DIGITS, AthenaError, athena_type, family, from_glue, quote
-from infra.local.athena.projection import projection
-from infra.local.athena.scope import Scan, Table, View
+from infra.local.athena.functions import JODA, strftime_pattern
+from infra.local.athena.nodes import Scan, Table, View
 
 CACHE_BYTES_MAX = 512_000_000
 NO_ROWS = pa.table({"athena_row": pa.array([], pa.null())})
@@ -134,9 +135,7 @@ class Lake:
         return sorted((table.as_dict() for table in self.glue.get_tables(database, None)), key=lambda t: str(t["Name"]))
 
     def find(self, database: str, name: str) -> Table | View | None:
-        if database == "information_schema":
-            return self.information(name)
-        glue = self.definition(database, name.removesuffix("$partitions"))
+        glue = self.definition(database, name)
         if glue is None:
             return None
         if is_view(glue):
@@ -146,49 +145,10 @@ class Lake:
             view = json.loads(base64.b64decode(stored[1]))
             return View(view["originalSql"], view.get("schema") or database)
         keys = [(key["Name"], from_glue(key["Type"])) for key in glue.get("PartitionKeys", [])]
-        if name.endswith("$partitions"):
-            return Table(keys, frozenset(), partial(self.partition_rows, glue))
         columns = [(column["Name"], from_glue(column["Type"])) for column in glue["StorageDescriptor"]["Columns"]]
         columns += [*keys, ("$path", "VARCHAR")]
         names = frozenset(key.lower() for key, _ in keys)
         return Table(columns, names, partial(self.read, glue), frozenset({"$path"}))
-
-    def information(self, name: str) -> Table | None:
-        rows = {"tables": self._table_rows, "columns": self._column_rows, "schemata": self._schema_rows}.get(name)
-        if rows is None:
-            return None
-        head, *body = rows()
-        columns = [(label, "BIGINT" if label == "ordinal_position" else "VARCHAR") for label in head]
-        kinds = [pa.int64() if duck == "BIGINT" else pa.string() for _, duck in columns]
-        arrays = [
-            pa.array(part, kind)
-            for part, kind in zip(zip(*body, strict=True) if body else [[]] * len(head), kinds, strict=True)
-        ]
-        made = pa.table(arrays, names=list(head))
-        return Table(columns, frozenset(), lambda *_: made)
-
-    def _schema_rows(self) -> Iterator[tuple[Any, ...]]:
-        yield "catalog_name", "schema_name"
-        yield from (("awsdatacatalog", database) for database in sorted(self.glue.databases))
-
-    def _table_rows(self) -> Iterator[tuple[Any, ...]]:
-        yield "table_catalog", "table_schema", "table_name", "table_type"
-        for database in sorted(self.glue.databases):
-            for glue in self.definitions(database):
-                yield "awsdatacatalog", database, glue["Name"], "VIEW" if is_view(glue) else "BASE TABLE"
-
-    def _column_rows(self) -> Iterator[tuple[Any, ...]]:
-        yield (
-            *("table_catalog", "table_schema", "table_name", "column_name", "ordinal_position"),
-            *("column_default", "is_nullable", "data_type", "comment", "extra_info"),
-        )
-        for database in sorted(self.glue.databases):
-            for glue in self.definitions(database):
-                keys = glue.get("PartitionKeys", [])
-                for place, column in enumerate([*glue["StorageDescriptor"]["Columns"], *keys], 1):
-                    kind, extra = athena_type(from_glue(column["Type"])), "partition key" if column in keys else None
-                    of = ("awsdatacatalog", database, glue["Name"], column["Name"], place)
-                    yield *of, None, "YES", kind, column.get("Comment"), extra
 
     # Objects
 
@@ -239,37 +199,22 @@ class Lake:
         if not keys:
             yield from (({}, stored) for stored in self.objects(location))
             return
-        candidates = list(self._projected(glue, keys, scan) if is_projected(glue) else self._listed(glue))
+        candidates = list(self._projected(glue, keys))
         distinct = list(dict.fromkeys(values for values, _ in candidates))
         kept = set(prune(distinct, keys, scan, engine))
         for values, stored in candidates:
             if values in kept:
                 yield dict(zip(keys, values, strict=True)), stored
 
-    def _listed(self, glue: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-        places = {
-            "/".join(split_location(partition["StorageDescriptor"]["Location"].rstrip("/") + "/")): tuple(
-                partition["Values"]
-            )
-            for partition in self.partitions(glue)
-        }
-        roots = {place.rstrip("/").rpartition("/")[0].partition("=")[0].rpartition("/")[0] + "/" for place in places}
-        roots = {root for root in roots if not any(root != other and root.startswith(other) for other in roots)}
-        for root in sorted(roots):
-            for stored in self.objects(f"s3://{root}"):
-                parent = f"{stored.bucket_name}/{stored.name}"
-                while parent := parent.rstrip("/").rpartition("/")[0]:
-                    if f"{parent}/" in places:
-                        yield places[f"{parent}/"], stored
-                        break
-
-    def _projected(self, glue: dict[str, Any], keys: list[str], scan: Scan) -> Iterator[tuple[tuple[str, ...], Any]]:
+    def _projected(self, glue: dict[str, Any], keys: list[str]) -> Iterator[tuple[tuple[str, ...], Any]]:
         """Find partitions by their objects: the ones whose values the projection would have made."""
+        if str(glue.get("Parameters", {}).get("projection.enabled")).lower() != "true":
+            raise AthenaError(f"NOT_SUPPORTED: {glue['Name']} has partitions, but no projection of them")
         settings = {key.lower(): value for key, value in glue["Parameters"].items()}
         template = settings.get("storage.location.template") or (
             glue["StorageDescriptor"]["Location"].rstrip("/") + "".join(f"/{key}=${{{key}}}" for key in keys)
         )
-        bounds = {key: projection(settings, key, scan) for key in keys}
+        bounds = {key: projection(settings, key) for key in keys}
         pattern = re.escape(template.rstrip("/") + "/").replace(r"\$\{", "${").replace(r"\}", "}")
         for key in keys:
             pattern = re.sub(rf"\$\{{{re.escape(key)}\}}", f"(?P<{key}>[^/]+)", pattern, flags=re.IGNORECASE)
@@ -283,33 +228,14 @@ class Lake:
             if seen[values]:
                 yield values, stored
 
-    def partitions(self, glue: dict[str, Any]) -> list[dict[str, Any]]:
-        stored = self.glue.get_table(glue["DatabaseName"], glue["Name"]).partitions
-        return [partition.as_dict() for partition in list(stored.values())]
-
     def partition_values(self, glue: dict[str, Any]) -> list[tuple[str, ...]]:
-        """Return the partitions' values: the registered ones, or with projection those that hold objects."""
+        """Return the values of the partitions that hold objects."""
         keys = [key["Name"].lower() for key in glue.get("PartitionKeys", [])]
-        if not is_projected(glue):
-            return [tuple(partition["Values"]) for partition in self.partitions(glue)]
-        return sorted({values for values, _ in self._projected(glue, keys, Scan("", "", Table([], frozenset(), None)))})
-
-    def partition_rows(self, glue: dict[str, Any], *_: object) -> pa.Table:
-        keys = [key["Name"].lower() for key in glue.get("PartitionKeys", [])]
-        return pa.table(
-            {
-                key: pa.array([values[i] for values in self.partition_values(glue)], pa.string())
-                for i, key in enumerate(keys)
-            }
-        )
+        return sorted({values for values, _ in self._projected(glue, keys)})
 
 
 def is_view(glue: dict[str, Any]) -> bool:
     return glue.get("TableType") == "VIRTUAL_VIEW"
-
-
-def is_projected(glue: dict[str, Any]) -> bool:
-    return str(glue.get("Parameters", {}).get("projection.enabled")).lower() == "true"
 
 
 def split_location(location: str) -> tuple[str, str]:
@@ -360,3 +286,49 @@ def _storage(duck: str) -> str:
     if duck.startswith("DECIMAL") or duck in {"DATE", "FLOAT", "DOUBLE"}:
         return {"FLOAT": "double"}.get(duck, duck.partition("(")[0].lower())
     return "timestamp" if duck.startswith("TIMESTAMP") else family(duck)
+
+
+UNITS = {"YEAR": 365, "MONTH": 30, "WEEK": 7, "DAY": 1, "HOUR": 1 / 24, "MINUTE": 1 / 1440, "SECOND": 1 / 86400}
+
+
+def projection(settings: dict[str, str], key: str) -> Callable[[str], bool]:
+    """Return what says whether a value is one that the projection of `key` makes.
+
+    Raises:
+        AthenaError: Its type or format is not known here.
+    """
+    kind = settings.get(f"projection.{key}.type", "").lower()
+    bounds = [part.strip() for part in settings.get(f"projection.{key}.range", "").split(",")]
+    if kind == "integer":
+        digits = int(settings.get(f"projection.{key}.digits", 0))
+        low, high = int(bounds[0]), int(bounds[1])
+        return lambda value: (
+            value.lstrip("-").isdigit() and low <= int(value) <= high and value == f"{int(value):0{digits}d}"
+        )
+    if kind == "date":
+        return _dates(settings[f"projection.{key}.format"], bounds)
+    raise AthenaError(f"NOT_SUPPORTED: the local Athena does not know projection.{key}.type {kind or 'none'}")
+
+
+def _dates(java: str, bounds: list[str]) -> Callable[[str], bool]:
+    pattern = strftime_pattern(java, JODA)
+    if pattern is None:
+        raise AthenaError(f"NOT_SUPPORTED: the local Athena does not know the projection format {java}")
+
+    def moment(text: str) -> dt.datetime:
+        relative = re.fullmatch(r"NOW(?:\s*([+-]\s*\d+)\s*([A-Z]+?)S?)?", text)
+        if not relative:
+            return dt.datetime.strptime(text, pattern).replace(tzinfo=dt.UTC)
+        days = int(relative[1].replace(" ", "")) * UNITS[relative[2]] if relative[1] else 0
+        return dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+
+    low, high = moment(bounds[0]), moment(bounds[1])
+    low = dt.datetime.strptime(low.strftime(pattern), pattern).replace(tzinfo=dt.UTC)
+
+    def made(value: str) -> bool:
+        try:
+            return low <= moment(value) <= high
+        except ValueError:
+            return False
+
+    return made

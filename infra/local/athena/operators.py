@@ -6,8 +6,7 @@ from sqlglot import exp
 
 from infra.local.athena.casts import instant
 from infra.local.athena.column_types import INTEGER_DIGITS, ZONED, athena_type, decimal_shape, family
-from infra.local.athena.nodes import Node, call, cast, text, typed
-from infra.local.athena.scope import Scope
+from infra.local.athena.nodes import Node, Scope, call, cast, text, typed
 from infra.local.athena.translator import Translator
 
 OF_DATES = frozenset({"day", "week", "month", "quarter", "year"})

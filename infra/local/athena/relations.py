@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from infra.local.athena.nodes import Node, name, without_columns, write
-from infra.local.athena.scope import Columns, Relation, Scan, Scope, View
+from infra.local.athena.nodes import Columns, Node, Relation, Scan, Scope, View, name, without_columns, write
 
 if TYPE_CHECKING:
     from infra.local.athena.translator import Translator

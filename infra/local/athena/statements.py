@@ -12,14 +12,13 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from infra.local.athena import expressions  # noqa: F401 - gives the translator its rules
 from infra.local.athena.column_types import AthenaError, athena_type, column_info, glue_type, printer
 from infra.local.athena.functions import open_engine
 from infra.local.athena.lake import Lake, Meter, is_view, relation_sql
-from infra.local.athena.scope import Columns
+from infra.local.athena.nodes import Columns
 from infra.local.athena.translator import Translator
 
 NAME = r"""(?:["`]?([\w-]+)["`]?\.)?["`]?([\w$-]+)["`]?"""
@@ -142,7 +141,7 @@ class Statement:
         table, columns = self.body(match, 1)
         properties = _properties(match[3])
         files = self.write(table, columns, match[2], properties)
-        return Outcome([column_info("rows", "BIGINT")], [[str(table.num_rows)]], "DML", [path for _, path in files])
+        return Outcome([column_info("rows", "BIGINT")], [[str(table.num_rows)]], "DML", files)
 
     def create_table(self, match: re.Match[str]) -> Outcome:
         database, name = self.name(match, 2)
@@ -155,61 +154,36 @@ class Statement:
         table, columns = self.body(match, 5)
         properties = _properties(match[4])
         location = properties.get("external_location") or f"{self.output}tables/{uuid.uuid4()}"
-        empty = match[6] and re.search(r"\bNO\b", match[6], re.IGNORECASE)
-        files = self.write(table.slice(0, 0) if empty else table, columns, location, properties)
         kinds = [{"Name": column, "Type": glue_type(duck)} for column, duck in columns]
-        keys = _names(properties.get("partitioned_by", ""))
-        storage = {**PARQUET, "Location": location, "Columns": [kind for kind in kinds if kind["Name"] not in keys]}
+        files = self.write(table, columns, location, properties)
         definition = {
             "Name": name,
             "TableType": "EXTERNAL_TABLE",
             "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE"},
-            "StorageDescriptor": storage,
-            "PartitionKeys": [kind for kind in kinds if kind["Name"] in keys],
+            "StorageDescriptor": {**PARQUET, "Location": location, "Columns": kinds},
+            "PartitionKeys": [],
         }
-        stored = self.lake.glue.create_table(database, name, definition)
-        for values in dict.fromkeys(values for values, _ in files if keys):
-            place = (
-                f"{location.rstrip('/')}/{'/'.join(f'{key}={value}' for key, value in zip(keys, values, strict=True))}/"
-            )
-            stored.create_partition({"Values": list(values), "StorageDescriptor": {**storage, "Location": place}})
-        return Outcome([column_info("rows", "BIGINT")], [[str(table.num_rows)]], "DDL", [path for _, path in files])
+        self.lake.glue.create_table(database, name, definition)
+        return Outcome([column_info("rows", "BIGINT")], [[str(table.num_rows)]], "DDL", files)
 
-    def write(
-        self, table: pa.Table, columns: Columns, location: str, properties: dict[str, str]
-    ) -> list[tuple[tuple[str, ...], str]]:
-        """Write Parquet files, one a partition; returns (partition values, location) of each."""
-        if properties.get("format", "PARQUET").upper() != "PARQUET" or "bucketed_by" in properties:
-            raise AthenaError("NOT_SUPPORTED: the local Athena writes Parquet without buckets only")
+    def write(self, table: pa.Table, columns: Columns, location: str, properties: dict[str, str]) -> list[str]:
+        """Write the rows as a Parquet file; returns its location, nothing for no rows."""
+        if properties.get("format", "PARQUET").upper() != "PARQUET" or {"bucketed_by", "partitioned_by"} & {
+            *properties
+        }:
+            raise AthenaError("NOT_SUPPORTED: the local Athena writes Parquet without partitions and buckets only")
         if next(self.lake.objects(location), None):
             raise AthenaError(f"HIVE_PATH_ALREADY_EXISTS: Target directory {location} already contains files")
-        keys = _names(properties.get("partitioned_by", ""))
-        names = [name for name, _ in columns]
-        if names[len(names) - len(keys) :] != keys:
-            raise AthenaError(
-                "HIVE_COLUMN_ORDER_MISMATCH: Partition keys must be the last columns in the table and in order"
-            )
         for _, duck in columns:
-            glue_type(duck)
+            glue_type(duck)  # refuses what a file cannot hold
         compression = properties.get("write_compression") or properties.get("compression") or "GZIP"
-        table = table.rename_columns(names)
-        files = []
-        for values in table.select(keys).group_by(keys).aggregate([]).to_pylist() if keys else [{}]:
-            part = table
-            for key, value in values.items():
-                part = part.filter(pc.equal(part[key], value) if value is not None else pc.is_null(part[key]))
-            texts = {
-                key: "__HIVE_DEFAULT_PARTITION__" if value is None else str(value) for key, value in values.items()
-            }
-            place = "/".join(
-                [location.rstrip("/"), *(f"{key}={value}" for key, value in texts.items()), f"{uuid.uuid4()}.parquet"]
-            )
-            if part.num_rows:
-                buffer = io.BytesIO()
-                pq.write_table(part.drop_columns(keys), buffer, compression=compression.lower())
-                self.lake.put(place, buffer.getvalue())
-                files.append((tuple(texts.values()), place))
-        return files
+        place = f"{location.rstrip('/')}/{uuid.uuid4()}.parquet"
+        if not table.num_rows:
+            return []
+        buffer = io.BytesIO()
+        pq.write_table(table.rename_columns([name for name, _ in columns]), buffer, compression=compression.lower())
+        self.lake.put(place, buffer.getvalue())
+        return [place]
 
     # Definitions
 
@@ -247,17 +221,6 @@ class Statement:
             self.lake.glue.delete_table(database, name)
         elif not match[2]:
             raise AthenaError(f"TABLE_NOT_FOUND: line 1:1: Table 'awsdatacatalog.{database}.{name}' does not exist")
-        return Outcome()
-
-    def database_(self, match: re.Match[str]) -> Outcome:
-        name, exists = match[3].lower(), match[3].lower() in self.lake.glue.databases
-        creating = match[1].upper() == "CREATE"
-        if exists == creating and not match[2]:
-            raise AthenaError(f"SCHEMA_{'ALREADY_EXISTS' if exists else 'NOT_FOUND'}: Schema '{name}'")
-        if creating and not exists:
-            self.lake.glue.create_database(name, {"Name": name})
-        elif exists and not creating:
-            self.lake.glue.delete_database(name)
         return Outcome()
 
     def show_tables(self, match: re.Match[str]) -> Outcome:
@@ -303,30 +266,21 @@ class Statement:
             lines += [[key["Name"], key["Type"], key.get("Comment", "")] for key in keys]
         return Outcome.listing("col_name data_type comment", [[part.ljust(20) for part in line] for line in lines])
 
-    def repair(self, match: re.Match[str]) -> Outcome:
-        self.table(match)
-        return Outcome()
-
 
 STATEMENTS: tuple[tuple[str, Callable[[Statement, re.Match[str]], Outcome]], ...] = (
     (r"(?:SELECT|WITH|VALUES|TABLE|\().*", Statement.query),
     (r"UNLOAD\s*\((.*)\)\s*TO\s*'([^']+)'\s*(?:WITH\s*\((.*)\))?", Statement.unload),
     (
-        rf"CREATE\s+TABLE\s+(IF\s+NOT\s+EXISTS\s+)?{NAME}\s*(?:WITH\s*\((.*?)\)\s*)?AS\s+(.*?)(WITH\s+(?:NO\s+)?DATA)?",
+        rf"CREATE\s+TABLE\s+(IF\s+NOT\s+EXISTS\s+)?{NAME}\s*(?:WITH\s*\((.*?)\)\s*)?AS\s+(.*)",
         Statement.create_table,
     ),
     (rf"CREATE\s+(OR\s+REPLACE\s+)?VIEW\s+{NAME}\s+AS\s+(.*)", Statement.create_view),
     (rf"DROP\s+(TABLE|VIEW)\s+(IF\s+EXISTS\s+)?{NAME}", Statement.drop),
-    (
-        r"(CREATE|DROP)\s+(?:DATABASE|SCHEMA)\s+(IF\s+(?:NOT\s+)?EXISTS\s+)?[`\"]?([\w-]+)[`\"]?(?:\s+(?:COMMENT|LOCATION|CASCADE|RESTRICT|WITH).*)?",
-        Statement.database_,
-    ),
     (r"SHOW\s+(TABLES|VIEWS)(?:\s+IN\s+[`\"]?([\w-]+)[`\"]?)?(?:\s+(?:LIKE\s+)?'([^']*)')?", Statement.show_tables),
     (r"SHOW\s+(?:DATABASES|SCHEMAS)", Statement.show_databases),
     (rf"SHOW\s+COLUMNS\s+(?:IN|FROM)\s+{NAME}", Statement.show_columns),
     (rf"SHOW\s+PARTITIONS\s+{NAME}", Statement.show_partitions),
     (rf"(?:DESCRIBE|DESC)\s+(?:FORMATTED\s+|EXTENDED\s+)?{NAME}", Statement.describe),
-    (rf"MSCK\s+REPAIR\s+TABLE\s+{NAME}", Statement.repair),
 )
 
 
@@ -335,6 +289,13 @@ def _cursor() -> duckdb.DuckDBPyConnection:
         if not _engines:
             _engines.append(open_engine())
         return _engines[0].cursor()
+
+
+def close_engine() -> None:
+    """The next query opens another."""
+    with _engine_lock:
+        while _engines:
+            _engines.pop().close()
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -349,10 +310,6 @@ def _query_of(match: re.Match[str], group: int) -> str:
 def _properties(text: str | None) -> dict[str, str]:
     found = re.findall(r"(\w+)\s*=\s*(ARRAY\s*\[[^\]]*\]|'[^']*'|\w+)", text or "", re.IGNORECASE)
     return {name.lower(): value.strip("'") for name, value in found}
-
-
-def _names(array: str) -> list[str]:
-    return [name.lower() for name in re.findall(r"'([^']+)'", array)]
 
 
 def _view_type(duck: str) -> str:

@@ -5,9 +5,8 @@ from sqlglot import exp
 from infra.local.athena import functions
 from infra.local.athena.casts import in_zone, instant, local
 from infra.local.athena.column_types import ZONED
-from infra.local.athena.nodes import Node, call, cast, number, text, typed
+from infra.local.athena.nodes import Node, Scope, call, cast, number, text, typed
 from infra.local.athena.operators import OF_DATES, moved
-from infra.local.athena.scope import Scope
 from infra.local.athena.translator import Translator, Typed
 
 INTERVALS = {
@@ -101,16 +100,6 @@ def from_unixtime(tr: Translator, _: Node, arguments: list[Node]) -> Node:
 def to_unixtime(tr: Translator, node: Node, arguments: list[Node]) -> Node:
     local(tr, arguments[0].copy(), node)
     return call("epoch", instant(tr, arguments[0]))
-
-
-def to_iso8601(tr: Translator, node: Node, arguments: list[Node]) -> Node:
-    duck = tr.type(arguments[0])
-    if duck == ZONED:
-        raise tr.refuse(node, "to_iso8601 of a time in a zone")
-    if duck == "DATE":
-        return cast(arguments[0], "VARCHAR")
-    zone = "Z" if duck == "TIMESTAMP WITH TIME ZONE" else ""
-    return call("strftime", local(tr, arguments[0], node), text(f"%Y-%m-%dT%H:%M:%S.%g{zone}"))
 
 
 def from_iso8601_timestamp(_: Translator, __: Node, arguments: list[Node]) -> Node:

@@ -8,8 +8,23 @@ from sqlglot import exp
 
 from infra.local.athena import relations
 from infra.local.athena.column_types import ZONED, AthenaError, athena_type, family, members
-from infra.local.athena.nodes import Node, call, name, null, parse, text, typed, without_columns, write
-from infra.local.athena.scope import Catalog, Columns, Relation, Scan, Scope, Translation
+from infra.local.athena.nodes import (
+    Catalog,
+    Columns,
+    Node,
+    Relation,
+    Scan,
+    Scope,
+    Translation,
+    call,
+    name,
+    null,
+    parse,
+    text,
+    typed,
+    without_columns,
+    write,
+)
 
 _TYPES_MAX = 20_000
 _types: dict[str, list[str]] = {}
@@ -130,15 +145,10 @@ class Translator:
         raise self.refuse(node, node.key.upper())
 
     def common_tables(self, clause: exp.With, scope: Scope) -> None:
+        if clause.recursive:
+            raise self.refuse(clause, "WITH RECURSIVE")
         for table in clause.expressions:
             names = [column.name for column in table.args["alias"].args.get("columns") or []]
-            if clause.recursive and isinstance(table.this, exp.SetOperation):
-                anchor, columns = self.query(table.this.this, scope)
-                table.this.set("this", anchor)
-                scope.ctes[table.alias.lower()] = self.renamed(table, columns, names)
-                step, _ = self.query(table.this.expression, scope)
-                table.this.set("expression", step)
-                continue
             inner, columns = self.query(table.this, scope)
             table.set("this", inner)
             scope.ctes[table.alias.lower()] = self.renamed(table, columns, names)
@@ -253,8 +263,6 @@ class Translator:
 
     def expression(self, node: Node, scope: Scope) -> Node:
         """Translate one expression, in place where it can; returns the node to use instead."""
-        if "duck" in node.meta:  # translated already: a lambda's parameter, replaced by what it stands for
-            return node
         handler = EXPRESSIONS.get(type(node))
         if handler is None:
             raise self.refuse(node, node.key.upper())

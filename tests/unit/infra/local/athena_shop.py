@@ -1,4 +1,4 @@
-"""A small shop's lake, for the tests of Athena: thirty days of events under a projected and a listed table."""
+"""A small shop's lake, for the tests of Athena: thirty days of events under a projected table."""
 
 import datetime as dt
 import io
@@ -78,7 +78,7 @@ def table_input(name: str, location: str, keys: dict[str, str], parameters: dict
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[boto3.Session]:
-    """A lake of thirty days at one hour each, under the projected table `raw` and the listed table `listed`."""
+    """A lake of thirty days at one hour each, under the projected table `raw`."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in (("ACCESS_KEY_ID", "testing"), ("SECRET_ACCESS_KEY", "testing"), ("DEFAULT_REGION", REGION)):
             environment.setenv(f"AWS_{name}", value)
@@ -94,14 +94,9 @@ def session() -> Iterator[boto3.Session]:
             glue.create_database(DatabaseInput={"Name": "shop"})
             keys = {"dt": "string", "hour": "string"}
             glue.create_table(DatabaseName="shop", TableInput=table_input("raw", "s3://lake/raw/", keys, PROJECTED))
-            listed = table_input("listed", "s3://lake/raw/", keys, {"classification": "parquet"})
-            glue.create_table(DatabaseName="shop", TableInput=listed)
             for day in DAYS:
                 place = f"raw/dt={day}/hour=07/"
                 put(s3, f"{place}shard-1.parquet", day_of_events(day))
-                storage = {**listed["StorageDescriptor"], "Location": f"s3://lake/{place}"}
-                partition = {"Values": [str(day), "07"], "StorageDescriptor": storage}
-                glue.create_partition(DatabaseName="shop", TableName="listed", PartitionInput=partition)
             s3.put_object(Bucket="lake", Key="raw/dt=2026-01-05/hour=07/_SUCCESS", Body=b"not parquet")
             s3.put_object(Bucket="lake", Key="raw/dt=2026-01-05/hour=7/x.parquet", Body=b"not parquet either")
             yield made

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from infra.local import functions
+from infra.local.assembly import TemplateError
 from infra.local.event_records import failed_identifiers
-from infra.local.resources_creation import TemplateError
 from infra.local.runtime import LocalRuntime
 from tests.unit.infra.local.small_stacks import Resources, arn, function, lines, mapping, resource, runtime_of
 
@@ -148,20 +148,6 @@ def test_the_failure_object_is_named_by_mapping_shard_and_day(tmp_path: Path) ->
     assert name.startswith(f"{year}-{month}-{day}T")
 
 
-def test_a_queue_gets_where_the_failed_records_are_but_not_what_they_hold(tmp_path: Path) -> None:
-    source = "def handle(event, context):\n    raise ValueError\n"
-    queue = {"Failed": resource("SQS::Queue", QueueName="failed")}
-    destination = {"OnFailure": {"Destination": arn("Failed")}}
-    with stream_runtime(tmp_path, source, queue, MaximumRetryAttempts=0, DestinationConfig=destination) as runtime:
-        put(runtime, ("key", "secret"))
-        assert runtime.drain(5)
-        sqs = runtime.client("sqs")
-        (message,) = sqs.receive_message(QueueUrl=sqs.get_queue_url(QueueName="failed")["QueueUrl"])["Messages"]
-
-    assert "payload" not in json.loads(message["Body"])
-    assert json.loads(message["Body"])["KinesisBatchInfo"]["batchSize"] == 1
-
-
 def test_records_beyond_their_maximum_age_are_not_delivered(tmp_path: Path) -> None:
     source = "import time\ndef handle(event, context):\n    print('1')\n    time.sleep(0.01)\n    raise ValueError\n"
     destination = {"OnFailure": {"Destination": arn("Spool")}}
@@ -175,17 +161,6 @@ def test_records_beyond_their_maximum_age_are_not_delivered(tmp_path: Path) -> N
 
     assert failure["requestContext"]["condition"] == "RecordAgeExceeded"
     assert tries > 1
-
-
-def test_latest_starts_behind_what_is_there_and_filters_choose(tmp_path: Path) -> None:
-    pattern = json.dumps({"data": {"kind": ["sale"]}, "partitionKey": [{"prefix": "k"}]})
-    with stream_runtime(
-        tmp_path, PRINT_DATA, StartingPosition="LATEST", FilterCriteria={"Filters": [{"Pattern": pattern}]}
-    ) as runtime:
-        put(runtime, ("k1", '{"kind":"sale"}'), ("k1", '{"kind":"visit"}'), ("x", '{"kind":"sale"}'), ("k1", "text"))
-        assert runtime.drain(5)
-
-        assert [data for batch in lines(runtime, "eat") for data in batch] == ['{"kind":"sale"}']
 
 
 @pytest.mark.parametrize(
@@ -327,7 +302,7 @@ def handle(event, context):
     first = [record for record in event["Records"] if record["attributes"]["ApproximateReceiveCount"] == "1"]
     return {"batchItemFailures": [{"itemIdentifier": one["messageId"]} for one in first if one["body"] == "bad"]}
 """
-    with queue_runtime(tmp_path, source, FunctionResponseTypes=PARTIAL, MaximumBatchingWindowInSeconds=60) as runtime:
+    with queue_runtime(tmp_path, source, FunctionResponseTypes=PARTIAL) as runtime:
         send(runtime, "a", "bad", "c")
         assert runtime.drain(5)
         batches = lines(runtime, "eat")
@@ -379,14 +354,21 @@ def test_a_batch_is_retried_as_often_as_the_mapping_says(tmp_path: Path) -> None
         assert len(lines(runtime, "eat")) == 3
 
 
-def test_a_filter_on_the_body_drops_messages_unseen(tmp_path: Path) -> None:
-    pattern = json.dumps({"body": {"kind": ["sale"]}})
-    source = "import json\ndef handle(event, context):\n    [print(record['body']) for record in event['Records']]\n"
-    with queue_runtime(tmp_path, source, FilterCriteria={"Filters": [{"Pattern": pattern}]}) as runtime:
-        send(runtime, '{"kind":"sale"}', '{"kind":"visit"}', "text")
+def test_latest_starts_behind_what_is_there(tmp_path: Path) -> None:
+    with stream_runtime(tmp_path, PRINT_DATA, StartingPosition="LATEST") as runtime:
+        put(runtime, ("key", "new"))
         assert runtime.drain(5)
 
-        assert lines(runtime, "eat") == [{"kind": "sale"}]
+        assert lines(runtime, "eat") == [["new"]]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"FilterCriteria": {"Filters": []}}, {"DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:x:1:q"}}}],
+)
+def test_a_setting_that_is_not_known_here_stops_the_start(tmp_path: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(TemplateError, match=r"^eat: the local runtime's mappings have no filters"):
+        stream_runtime(tmp_path, PRINT_DATA, **settings).start()
 
 
 def test_a_mapping_whose_role_may_not_read_its_source_stops_the_start(tmp_path: Path) -> None:

@@ -178,15 +178,6 @@ def test_a_cancelled_transaction_names_each_reason(dynamodb: Any) -> None:
     assert code(lambda: dynamodb.transact_write_items(TransactItems=doubled)) == "ValidationException"
 
 
-def test_a_repeated_request_token_writes_once(dynamodb: Any) -> None:
-    call = {"TransactItems": [put_if_absent("once")], "ClientRequestToken": "token-1"}
-    dynamodb.transact_write_items(**call)
-    dynamodb.transact_write_items(**call)
-
-    other = {**call, "TransactItems": [put_if_absent("other")]}
-    assert code(lambda: dynamodb.transact_write_items(**other)) == "IdempotentParameterMismatchException"
-
-
 def test_a_failed_update_changes_nothing(dynamodb: Any) -> None:
     dynamodb.put_item(TableName="heads", Item={**key(), "a": {"S": "old"}, "b": {"S": "text"}})
     records = len(stream_records())
@@ -397,17 +388,6 @@ def test_a_bucket_policy_is_read_with_its_conditions(clients: Clients) -> None:
     s3.put_bucket_policy(Bucket="lake", Policy=template.replace("SECURE", "true"))
 
     assert code(lambda: s3.put_object(Bucket="lake", Key="raw/b", Body=b"b")) in ("403", "AccessDenied")
-
-
-def test_glue_refuses_a_commit_that_is_based_on_an_old_version(clients: Clients) -> None:
-    glue = clients("glue")
-    glue.create_database(DatabaseInput={"Name": "onefold"})
-    glue.create_table(DatabaseName="onefold", TableInput={"Name": "events"})
-    commit = {"DatabaseName": "onefold", "TableInput": {"Name": "events"}, "VersionId": "1"}
-
-    glue.update_table(**commit)
-
-    assert code(lambda: glue.update_table(**commit)) == "ConcurrentModificationException"
 
 
 def test_moto_keeps_no_model_object_alive() -> None:

@@ -22,11 +22,9 @@ def arn(logical_id: str) -> dict[str, Any]:
 
 PROPERTIES: dict[str, tuple[str, dict[str, Any]]] = {
     "Key": ("KMS::Key", {"KeyPolicy": ANYONE, "EnableKeyRotation": True, "Tags": TAGS}),
-    "Alias": ("KMS::Alias", {"AliasName": "alias/onefold", "TargetKeyId": {"Ref": "Key"}}),
     "Lake": (
         "S3::Bucket",
         {
-            "VersioningConfiguration": {"Status": "Enabled"},
             "NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
             "BucketEncryption": {"ServerSideEncryptionConfiguration": []},
             "Tags": TAGS,
@@ -45,23 +43,6 @@ PROPERTIES: dict[str, tuple[str, dict[str, Any]]] = {
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
             "DeletionProtectionEnabled": True,
             "Tags": TAGS,
-        },
-    ),
-    "GlobalTable": (
-        "DynamoDB::GlobalTable",
-        {
-            "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
-            "BillingMode": "PAY_PER_REQUEST",
-            "SSESpecification": {"SSEEnabled": True, "SSEType": "KMS"},
-            "Replicas": [
-                {
-                    "Region": "eu-central-1",
-                    "DeletionProtectionEnabled": True,
-                    "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-                    "SSESpecification": {"KMSMasterKeyId": arn("Key")},
-                }
-            ],
         },
     ),
     "Stream": (
@@ -84,7 +65,6 @@ PROPERTIES: dict[str, tuple[str, dict[str, Any]]] = {
     "Parameter": ("SSM::Parameter", {"Name": "/p", "Type": "String", "Value": "v", "Tags": {"application": "onefold"}}),
     "Role": ("IAM::Role", {"AssumeRolePolicyDocument": ANYONE}),
     "Policy": ("IAM::Policy", {"PolicyName": "p", "PolicyDocument": ALL, "Roles": [{"Ref": "Role"}]}),
-    "Managed": ("IAM::ManagedPolicy", {"PolicyDocument": ALL, "Roles": [{"Ref": "Role"}]}),
     "Layer": ("Lambda::LayerVersion", {"Content": {"S3Bucket": "b", "S3Key": "code.zip"}}),
     "Function": (
         "Lambda::Function",
@@ -132,7 +112,6 @@ PROPERTIES: dict[str, tuple[str, dict[str, Any]]] = {
     "Topic": ("SNS::Topic", {"KmsMasterKeyId": arn("Key")}),
     "Alarm": ("CloudWatch::Alarm", {"AlarmActions": [{"Ref": "Topic"}]}),
     "Dashboard": ("CloudWatch::Dashboard", {"DashboardBody": "{}"}),
-    "Schedule": ("Scheduler::Schedule", {"ScheduleExpression": "rate(1 hour)"}),
 }
 TEMPLATE = {
     "Resources": {
@@ -157,21 +136,17 @@ def test_stores_are_created_as_declared(folder: Path, clients: Clients) -> None:
     resources = deploy(folder, clients)
     ref = {logical_id: resource.ref for logical_id, resource in resources.items()}
 
-    for logical_id in ("Table", "GlobalTable"):
-        table = clients("dynamodb").describe_table(TableName=ref[logical_id])["Table"]
-        assert table["TableArn"] == resources[logical_id].attributes["Arn"]
-        assert table["SSEDescription"]["KMSMasterKeyArn"] == resources["Key"].attributes["Arn"]
-        assert table["DeletionProtectionEnabled"] is True
-        recovery = clients("dynamodb").describe_continuous_backups(TableName=ref[logical_id])
-        recovery = recovery["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
-        assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
     table = clients("dynamodb").describe_table(TableName=ref["Table"])["Table"]
+    assert table["TableArn"] == resources["Table"].attributes["Arn"]
     assert table["LatestStreamArn"] == resources["Table"].attributes["StreamArn"]
+    assert table["SSEDescription"]["KMSMasterKeyArn"] == resources["Key"].attributes["Arn"]
+    assert table["DeletionProtectionEnabled"] is True
+    backups = clients("dynamodb").describe_continuous_backups(TableName=ref["Table"])["ContinuousBackupsDescription"]
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
     expiry = clients("dynamodb").describe_time_to_live(TableName=ref["Table"])["TimeToLiveDescription"]
     assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
     stream = clients("kinesis").describe_stream_summary(StreamName=ref["Stream"])["StreamDescriptionSummary"]
     assert (stream["RetentionPeriodHours"], stream["StreamARN"]) == (168, resources["Stream"].attributes["Arn"])
-    assert clients("s3").get_bucket_versioning(Bucket=ref["Lake"])["Status"] == "Enabled"
     assert ref["Lake"] == ref["Lake"].lower()
     queue = clients("sqs").get_queue_attributes(QueueUrl=ref["Queue"], AttributeNames=["All"])["Attributes"]
     assert (queue["VisibilityTimeout"], queue["QueueArn"]) == ("360", resources["Queue"].attributes["Arn"])

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import pytest
 
+from infra.local.assembly import TemplateError
 from infra.local.http_api import PortInUse
 from infra.local.runtime import LocalRuntime
 from infra.local.state import StateError
@@ -88,37 +89,60 @@ def test_what_was_stored_is_found_again(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_runtime_had_not_delivered_is_delivered_by_the_next(tmp_path: Path) -> None:
-    """Only to the mapping that did not get it, under the same sequence number."""
-    failing = """
-import base64, json
-def handle(event, context):
-    print(json.dumps([record["kinesis"]["sequenceNumber"] for record in event["Records"]]))
-    if context.function_name == "eat":
-        raise ValueError
-"""
-    more = {**function("other"), **mapping("other", arn("Stream"), StartingPosition="TRIM_HORIZON")}
-    more["other"]["Properties"]["Code"]["S3Key"] = "eat.zip"
-    stream = {"Fn::GetAtt": ["Timeline", "StreamArn"]}
-    more |= {**function("tables"), **mapping("tables", stream, StartingPosition="TRIM_HORIZON")}
-    more["tables"]["Properties"]["Code"]["S3Key"] = "eat.zip"
-    killed = keeping(tmp_path, failing, more=more)
+    failing = PRINT_DATA + "    raise ValueError\n"
+    killed = keeping(tmp_path, failing)
     killed.start()
-    sequence = put(killed, "data")
-    killed.client("dynamodb").put_item(TableName="timeline", Item={"fragment_key": {"S": "f"}, "sequence": {"S": "1"}})
+    put(killed, "first")
+    put(killed, "second")
     deadline = time.monotonic() + 5
-    while not (lines(killed, "eat") and lines(killed, "other")) and time.monotonic() < deadline:
+    while not lines(killed, "eat") and time.monotonic() < deadline:
         time.sleep(0.01)
     killed._save()
     killed._state.save = lambda *_: None  # type: ignore[method-assign, union-attr]
     killed._stop_everything()
 
-    working = failing.replace("raise ValueError", "pass").replace('["kinesis"]["sequenceNumber"]', "['eventID'][-56:]")
-    with keeping(tmp_path, working, more=more) as runtime:
+    with keeping(tmp_path) as runtime:
         assert runtime.drain(5)
 
-        assert lines(runtime, "eat") == [[sequence]]
-        assert lines(runtime, "other") == []
-        assert len(lines(runtime, "tables")) == 1
+        assert [data for batch in lines(runtime, "eat") for data in batch] == ["first", "second"]
+
+
+def test_no_thread_is_left(tmp_path: Path) -> None:
+    """Also when a queue's messages are retried without end, and a client keeps its connection open."""
+    before = set(threading.enumerate())
+    more = {
+        "Retried": resource("SQS::Queue", QueueName="retried", VisibilityTimeout=1000),
+        **function("fail"),
+        **mapping("fail", arn("Retried")),
+        **http_api("collector", {"$default": "eat"}),
+    }
+    runtime = keeping(tmp_path, more=more, time_scale=0.0001)
+    runtime.start()
+    sqs = runtime.client("sqs")
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="retried")["QueueUrl"], MessageBody="body")
+    with httpx.Client() as client:
+        assert client.get(runtime.api_urls["collector"]).status_code == 500
+        assert client.get(runtime.endpoint_url).status_code
+        runtime.drain(0.2)
+        runtime._stop_everything()
+
+    assert [thread for thread in threading.enumerate() if thread not in before] == []
+
+
+def test_a_process_that_ran_functions_and_queries_ends_without_complaint(tmp_path: Path) -> None:
+    program = f"""
+import pathlib
+from tests.unit.infra.local.small_stacks import function, resource, runtime_of
+source = "import aws_lambda_powertools, msgspec\\nclass Kept(msgspec.Struct): x: int\\ndef handle(event, context): pass"
+resources = {{"Lake": resource("S3::Bucket", BucketName="lake"), **function("run")}}
+with runtime_of(pathlib.Path({str(tmp_path)!r}), resources, {{"run": source}}) as runtime:
+    runtime.invoker.invoke("run", {{}})
+    location = {{"OutputLocation": "s3://lake/"}}
+    runtime.client("athena").start_query_execution(QueryString="SELECT 1", ResultConfiguration=location)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_folder_of_other_stacks_is_refused(tmp_path: Path) -> None:
@@ -134,8 +158,8 @@ def test_a_folder_of_other_stacks_is_refused(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"\x00garbage", "is damaged"),
-        (msgspec.msgpack.encode({"format": 1}), "is damaged"),
-        (msgspec.msgpack.encode({"format": 99}), "has format 99, this version reads 1"),
+        (msgspec.msgpack.encode({"format": 2}), "is damaged"),
+        (msgspec.msgpack.encode({"format": 99}), "has format 99, this version reads 2"),
     ],
 )
 def test_a_damaged_state_is_told_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
@@ -288,3 +312,13 @@ def test_a_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
     with runtime_of(tmp_path, resources, {"echo": ECHO}, ports={"collector": port}) as runtime:
         assert runtime.api_urls["collector"] == f"http://127.0.0.1:{port}"
         assert httpx.get(runtime.api_urls["collector"]).status_code == 200
+
+
+@pytest.mark.parametrize("setting", [{"CorsConfiguration": {}}, {"stage": "other"}])
+def test_what_an_api_cannot_have_here_stops_the_start(tmp_path: Path, setting: dict[str, Any]) -> None:
+    stage = setting.pop("stage", "$default")
+    resources = {**function("echo"), **http_api("shop", {"$default": "echo"}, **setting)}
+    resources["shopStage"]["Properties"]["StageName"] = stage
+
+    with pytest.raises(TemplateError, match=r"^shop: the local runtime"):
+        runtime_of(tmp_path, resources, {"echo": ECHO}).start()

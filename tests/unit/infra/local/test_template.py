@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from infra.local import assembly
-from infra.local.resources_creation import TemplateError, UnknownResourceType
+from infra.local.assembly import TemplateError
+from infra.local.resources import UnknownResourceType
 from infra.local.template import Deployment
 from tests.unit.infra.local.assemblies import write_assembly
 from tests.unit.infra.local.conftest import Clients
@@ -39,77 +40,22 @@ def value_of(folder: Path, clients: Clients, expression: Any, **sections: Any) -
         ({"Fn::Sub": "${Bus}/${Bus.Name}/${AWS::AccountId}/${!literal}"}, "bus/bus/123456789012/${literal}"),
         ({"Fn::Sub": ["${x}-${Bus}", {"x": {"Ref": "Size"}}]}, "10-bus"),
         ({"Fn::Select": ["1", {"Fn::Split": [":", "a:b:c"]}]}, "b"),
-        ({"Fn::If": ["IsSmall", "small", "large"]}, "large"),
-        ({"Fn::If": ["IsLarge", {"keep": 1, "drop": {"Ref": "AWS::NoValue"}}, "small"]}, {"keep": 1}),
-        ({"Fn::FindInMap": ["Sizes", {"Ref": "AWS::Region"}, "memory"]}, 512),
-        ({"Fn::ToJsonString": {"bus": {"Ref": "Bus"}, "n": 1}}, '{"bus":"bus","n":1}'),
-        ({"Fn::Base64": {"Ref": "Bus"}}, "YnVz"),
-        ({"Fn::Length": [1, 2, {"Ref": "AWS::NoValue"}]}, 2),
-        ({"Fn::GetAZs": ""}, ["eu-central-1a", "eu-central-1b", "eu-central-1c"]),
     ],
 )
 def test_intrinsic_functions(tmp_path: Path, clients: Clients, expression: Any, value: Any) -> None:
-    sections = {
-        "Parameters": {"Size": {"Type": "String", "Default": "10"}},
-        "Mappings": {"Sizes": {"eu-central-1": {"memory": 512}}},
-        "Conditions": {
-            "IsSmall": {"Fn::Equals": [{"Ref": "Size"}, "1"]},
-            "IsLarge": {
-                "Fn::And": [{"Fn::Not": [{"Condition": "IsSmall"}]}, {"Fn::Or": [{"Condition": "IsSmall"}, True]}]
-            },
-        },
-    }
+    sections = {"Parameters": {"Size": {"Type": "String", "Default": "10"}}}
 
     assert value_of(tmp_path, clients, expression, **sections) == value
 
 
-def test_values_pass_from_stack_to_stack_in_three_ways(tmp_path: Path, clients: Clients) -> None:
-    parameter = {
-        "Type": "AWS::SSM::Parameter",
-        "Properties": {"Name": "/bus", "Type": "String", "Value": {"Ref": "Bus"}},
-    }
+def test_values_pass_from_stack_to_stack(tmp_path: Path, clients: Clients) -> None:
     giver = {
-        "Resources": {"Bus": BUS, "Parameter": parameter},
+        "Resources": {"Bus": BUS},
         "Outputs": {"Bus": {"Value": {"Ref": "Bus"}, "Export": {"Name": {"Fn::Sub": "${AWS::StackName}:bus"}}}},
     }
-    taker = {
-        "Parameters": {"FromSsm": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/bus"}},
-        "Resources": {},
-        "Outputs": {
-            "Imported": {"Value": {"Fn::ImportValue": "Test-S0:bus"}},
-            "Output": {"Value": {"Fn::GetStackOutput": {"StackName": "Test-S0", "OutputName": "Bus"}}},
-            "Parameter": {"Value": {"Ref": "FromSsm"}},
-            "Dynamic": {"Value": {"Fn::Join": ["", ["<{{resolve:ssm:", "/bus", ":1}}>"]]}},
-        },
-    }
+    taker = {"Resources": {}, "Outputs": {"Imported": {"Value": {"Fn::ImportValue": "Test-S0:bus"}}}}
 
-    outputs = deployed(tmp_path, clients, giver, taker).outputs["Test-S1"]
-
-    assert outputs == {"Imported": "bus", "Output": "bus", "Parameter": "bus", "Dynamic": "<bus>"}
-
-
-def test_secrets_are_generated_and_resolved(tmp_path: Path, clients: Clients) -> None:
-    wish = {"PasswordLength": 64, "ExcludePunctuation": True}
-    keyed = {**wish, "SecretStringTemplate": '{"user": "onefold"}', "GenerateStringKey": "password"}
-    template = {
-        "Resources": {
-            "Plain": {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": wish}},
-            "Keyed": {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": keyed}},
-        },
-        "Outputs": {
-            "Plain": {"Value": {"Fn::Join": ["", ["{{resolve:secretsmanager:", {"Ref": "Plain"}, "}}"]]}},
-            "User": {"Value": {"Fn::Sub": "{{resolve:secretsmanager:${Keyed}:SecretString:user::}}"}},
-            "Password": {"Value": {"Fn::Sub": "{{resolve:secretsmanager:${Keyed}:SecretString:password::}}"}},
-        },
-    }
-
-    outputs = deployed(tmp_path, clients, template).outputs["Test-S0"]
-
-    assert outputs["User"] == "onefold"
-    for generated in (outputs["Plain"], outputs["Password"]):
-        assert len(generated) == 64
-        assert generated.isalnum()
-    assert outputs["Plain"] != outputs["Password"]
+    assert deployed(tmp_path, clients, giver, taker).outputs["Test-S1"] == {"Imported": "bus"}
 
 
 def test_resources_come_after_those_they_mention(tmp_path: Path, clients: Clients) -> None:
@@ -117,12 +63,10 @@ def test_resources_come_after_those_they_mention(tmp_path: Path, clients: Client
         return {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}, **more}
 
     template = {
-        "Conditions": {"Never": {"Fn::Equals": ["a", "b"]}},
         "Resources": {
             "A": parameter({"Fn::Sub": "${B.Value}"}),
             "B": parameter("b", DependsOn=["C"]),
-            "C": parameter({"Fn::If": ["Never", {"Ref": "D"}, {"Fn::GetAtt": ["E", "Value"]}]}),
-            "D": parameter("d", Condition="Never"),
+            "C": parameter({"Fn::GetAtt": ["E", "Value"]}),
             "E": parameter("e"),
         },
     }
@@ -138,6 +82,11 @@ def test_resources_that_need_each_other_are_named(tmp_path: Path, clients: Clien
         deployed(tmp_path, clients, {"Resources": {"A": policy("B"), "B": policy("A")}})
 
 
+def test_a_conditional_resource_stops_with_its_place(tmp_path: Path, clients: Clients) -> None:
+    with pytest.raises(TemplateError, match=r"Test-S0\.Bus: the local runtime does not know conditions"):
+        deployed(tmp_path, clients, {"Resources": {"Bus": {**BUS, "Condition": "Never"}}})
+
+
 def test_an_unknown_type_stops_with_its_name_and_place(tmp_path: Path, clients: Clients) -> None:
     with pytest.raises(UnknownResourceType, match=r"Test-S0\.Fleet: .*AWS::RoboMaker::Fleet"):
         deployed(tmp_path, clients, {"Resources": {"Fleet": {"Type": "AWS::RoboMaker::Fleet"}}})
@@ -148,7 +97,8 @@ def test_an_unknown_type_stops_with_its_name_and_place(tmp_path: Path, clients: 
     [
         ({"Name": {"Ref": "Nobody"}}, "Ref Nobody is neither"),
         ({"Name": {"Fn::GetAtt": ["Bus", "Colour"]}}, r"Bus\.Colour: the local runtime's AWS::Events::EventBus has no"),
-        ({"Name": {"Fn::Cidr": []}}, "does not know Fn::Cidr"),
+        ({"Name": {"Fn::If": []}}, "does not know Fn::If"),
+        ({"Name": "{{resolve:ssm:/x}}"}, "does not know dynamic references"),
         ({"Name": {"Fn::ImportValue": "x"}}, "no stack before this one exports it"),
         ({"Name": "bus"}, "ResourceAlreadyExistsException"),
     ],
@@ -170,7 +120,6 @@ def test_functions_and_mappings_are_listed_as_the_template_says(tmp_path: Path, 
             "Environment": {"Variables": {"BUS_NAME": {"Ref": "Bus"}}},
             "Handler": "handler.handle",
             "MemorySize": 512,
-            "ReservedConcurrentExecutions": 2,
             "Role": ROLE_ARN,
             "Runtime": "python3.14",
             "Timeout": 30,
@@ -189,13 +138,13 @@ def test_functions_and_mappings_are_listed_as_the_template_says(tmp_path: Path, 
 
     deployment = deployed(tmp_path, clients, template)
 
-    bare_function, worker = sorted(deployment.functions.values(), key=lambda spec: spec.logical_id)
+    bare_function, worker = sorted(deployment.functions.values(), key=lambda spec: spec.name)
     assert worker.name.startswith("Test-S0-Worker-")
     assert worker.arn == f"arn:aws:lambda:eu-central-1:123456789012:function:{worker.name}"
     assert (worker.handler, worker.runtime, worker.asset) == ("handler.handle", "python3.14", tmp_path / "asset.code")
     assert (worker.environment, worker.role_arn) == ({"BUS_NAME": "bus"}, ROLE_ARN)
-    assert (worker.timeout_s, worker.memory_mb, worker.reserved_concurrency) == (30, 512, 2)
-    assert (bare_function.timeout_s, bare_function.memory_mb, bare_function.reserved_concurrency) == (3, 128, None)
+    assert (worker.timeout_s, worker.memory_mb) == (30, 512)
+    assert (bare_function.timeout_s, bare_function.memory_mb) == (3, 128)
     assert bare_function.asset is None
     (found,) = deployment.event_source_mappings
     assert (found["FunctionName"], found["BatchSize"]) == (worker.name, 10)

@@ -26,7 +26,7 @@ class _Call(NamedTuple):
 
     @property
     def action(self) -> str:
-        prefix = _PREFIXES.get(self.service, self.service)
+        prefix = "dynamodb" if self.service == "dynamodbstreams" else self.service
         return _ACTIONS.get((self.service, self.operation), f"{prefix}:{self.operation}")
 
     def arn(self, resource: str, service: str = "") -> str:
@@ -72,9 +72,7 @@ def _dynamodb_streams(call: _Call) -> Iterator[Request]:
 
 
 def _kinesis(call: _Call) -> Iterator[Request]:
-    if call.params.get("ConsumerARN"):
-        yield Request(call.action, call.params["ConsumerARN"])
-    elif call.params.get("StreamARN"):
+    if call.params.get("StreamARN"):
         yield Request(call.action, call.params["StreamARN"])
     elif call.params.get("StreamName"):
         yield Request(call.action, call.arn(f"stream/{call.params['StreamName']}"))
@@ -93,10 +91,6 @@ def _s3(call: _Call) -> Iterator[Request]:
     elif call.action == "s3:ListBucket":
         yield Request(call.action, bucket, (("s3:prefix", params.get("Prefix", "")),))
     elif "Key" in params:
-        if "CopySource" in params:
-            source = params["CopySource"]
-            path = source if isinstance(source, str) else f"{source['Bucket']}/{source['Key']}"
-            yield Request("s3:GetObject", f"arn:aws:s3:::{path.lstrip('/').split('?')[0]}")
         yield Request(call.action, f"{bucket}/{params['Key']}")
     else:
         yield Request(call.action, bucket)
@@ -131,76 +125,16 @@ def _ssm(call: _Call) -> Iterator[Request]:
         yield Request(call.action, call.arn(name if name.startswith("arn:") else f"parameter/{name.lstrip('/')}"))
 
 
-def _kms(call: _Call) -> Iterator[Request]:
-    key = call.params.get("KeyId")
-    if key is None:
-        yield Request(call.action, "*")
-    else:
-        yield Request(call.action, call.arn(key if key.startswith(("arn:", "alias/")) else f"key/{key}"))
-
-
-def _glue(call: _Call) -> Iterator[Request]:
-    """The catalog authorizes what is asked for and everything above it."""
-    params, named_for = call.params, call.operation.removeprefix("Batch")
-    database = params.get("DatabaseName") or (params.get("Name") if named_for.endswith("Database") else None)
-    table = (
-        params.get("TableName")
-        or params.get("TableInput", {}).get("Name")
-        or (params.get("Name") if "DatabaseName" in params else None)
-    )
-    if "JobName" in params:
-        yield Request(call.action, call.arn(f"job/{params['JobName']}"))
-        return
-    yield Request(call.action, call.arn("catalog"))
-    if database:
-        yield Request(call.action, call.arn(f"database/{database}"))
-    if table or named_for.endswith("Tables"):
-        yield Request(call.action, call.arn(f"table/{database}/{table or '*'}"), is_pattern=table is None)
-
-
-def _athena(call: _Call) -> Iterator[Request]:
-    if call.operation == "StartQueryExecution" or "WorkGroup" in call.params:
-        yield Request(call.action, call.arn(f"workgroup/{call.params.get('WorkGroup', 'primary')}"))
-    else:  # a query is named by its id, which does not tell its workgroup
-        yield Request(call.action, call.arn("workgroup/*"), is_pattern=True)
-
-
-def _cloudwatch(call: _Call) -> Iterator[Request]:
-    yield Request(call.action, "*", (("cloudwatch:namespace", call.params.get("Namespace", "")),))
-
-
-def _sts(call: _Call) -> Iterator[Request]:
-    if call.operation != "GetCallerIdentity":  # needs no permission
-        yield Request(call.action, call.params.get("RoleArn", "*"))
-
-
-def _lambda(call: _Call) -> Iterator[Request]:
-    name = call.params.get("FunctionName", "*")
-    yield Request(call.action, call.arn(name if name.startswith("arn:") else f"function:{name}"))
-
-
-def _sns(call: _Call) -> Iterator[Request]:
-    yield Request(call.action, call.params.get("TopicArn") or call.params.get("TargetArn") or "*")
-
-
 _SERVICES: Mapping[str, Callable[[_Call], Iterator[Request]]] = {
-    "athena": _athena,
-    "cloudwatch": _cloudwatch,
     "dynamodb": _dynamodb,
     "dynamodbstreams": _dynamodb_streams,
     "events": _events,
-    "glue": _glue,
     "kinesis": _kinesis,
-    "kms": _kms,
-    "lambda": _lambda,
     "s3": _s3,
     "secretsmanager": _secrets,
-    "sns": _sns,
     "sqs": _sqs,
     "ssm": _ssm,
-    "sts": _sts,
 }
-_PREFIXES: Mapping[str, str] = {"dynamodbstreams": "dynamodb", "stepfunctions": "states", "sesv2": "ses"}
 _TRANSACTION_ACTIONS: Mapping[str, str] = {
     "ConditionCheck": "dynamodb:ConditionCheckItem",
     "Delete": "dynamodb:DeleteItem",
@@ -209,19 +143,13 @@ _TRANSACTION_ACTIONS: Mapping[str, str] = {
     "Update": "dynamodb:UpdateItem",
 }
 _ACTIONS: Mapping[tuple[str, str], str] = {  # where the action is not called like the operation
-    ("lambda", "Invoke"): "lambda:InvokeFunction",
     ("s3", "CompleteMultipartUpload"): "s3:PutObject",
-    ("s3", "CopyObject"): "s3:PutObject",
     ("s3", "CreateMultipartUpload"): "s3:PutObject",
     ("s3", "HeadBucket"): "s3:ListBucket",
     ("s3", "HeadObject"): "s3:GetObject",
     ("s3", "ListBuckets"): "s3:ListAllMyBuckets",
-    ("s3", "ListObjectVersions"): "s3:ListBucketVersions",
-    ("s3", "ListObjects"): "s3:ListBucket",
     ("s3", "ListObjectsV2"): "s3:ListBucket",
     ("s3", "UploadPart"): "s3:PutObject",
-    ("s3", "UploadPartCopy"): "s3:PutObject",
-    ("sns", "PublishBatch"): "sns:Publish",
     ("sqs", "ChangeMessageVisibilityBatch"): "sqs:ChangeMessageVisibility",
     ("sqs", "DeleteMessageBatch"): "sqs:DeleteMessage",
     ("sqs", "SendMessageBatch"): "sqs:SendMessage",
