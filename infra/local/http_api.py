@@ -14,6 +14,7 @@ from infra.local.http_routes import HttpApi, Request, Response, gateway_error
 BODY_BYTES_MAX = 10 * 1024 * 1024
 LINGER_BYTES_MAX = 64 * 1024 * 1024  # read and dropped after a refusal
 LINGER_S = 2.0
+CHUNK_LINE_BYTES_MAX = 1024
 
 
 class PortInUse(Exception):  # noqa: N818 -- it is a fact about the port
@@ -114,19 +115,36 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         self.server.count(1)
         try:
-            length = int(self.headers.get("content-length") or 0)
-            if "transfer-encoding" in self.headers:
-                self._refuse(gateway_error(411, "Length Required"))
-            elif not 0 <= length <= BODY_BYTES_MAX:
+            body = self._read_body()
+            if body is None:
                 self._refuse(gateway_error(413, "Request Entity Too Large"))
             else:
-                self._send(self._respond(self.rfile.read(length)))
+                self._send(self._respond(body))
         except ValueError:
             self._refuse(gateway_error(400, "Bad Request"))
         finally:
             self.server.count(-1)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815
+
+    def _read_body(self) -> bytes | None:
+        """The whole body, which mobile SDKs send in chunks; None if it is too large.
+
+        Raises:
+            ValueError: A length is no number.
+        """
+        if "transfer-encoding" not in self.headers:
+            length = int(self.headers.get("content-length") or 0)
+            return self.rfile.read(length) if 0 <= length <= BODY_BYTES_MAX else None
+        body = bytearray()
+        while size := int(self.rfile.readline(CHUNK_LINE_BYTES_MAX).partition(b";")[0], 16):
+            if size < 0 or len(body) + size > BODY_BYTES_MAX:
+                return None
+            body += self.rfile.read(size)
+            self.rfile.readline(CHUNK_LINE_BYTES_MAX)
+        while self.rfile.readline(CHUNK_LINE_BYTES_MAX).strip():
+            pass  # trailers say nothing here
+        return bytes(body)
 
     def _respond(self, body: bytes) -> Response:
         api = self.server.api

@@ -206,10 +206,19 @@ def test_a_large_body_is_refused(runtime: LocalRuntime) -> None:
     assert (response.status_code, response.json()) == (413, {"message": "Request Entity Too Large"})
 
 
-def test_a_body_of_unknown_length_is_refused(runtime: LocalRuntime) -> None:
-    response = call(runtime, "collector", "POST", "/", content=iter([b"one,", b"two"]))
+def test_a_chunked_body_arrives_whole(runtime: LocalRuntime) -> None:
+    event = call(
+        runtime, "collector", "POST", "/", content=iter([b"one,", b"two"]), headers={"content-type": "text/plain"}
+    ).json()
 
-    assert (response.status_code, response.json()) == (411, {"message": "Length Required"})
+    assert event["body"] == "one,two"
+
+
+def test_a_large_body_in_chunks_is_refused(runtime: LocalRuntime) -> None:
+    chunk = bytes(1024 * 1024)
+    response = call(runtime, "collector", "POST", "/", content=(chunk for _ in range(BODY_BYTES_MAX // len(chunk) + 1)))
+
+    assert (response.status_code, response.json()) == (413, {"message": "Request Entity Too Large"})
 
 
 def test_connections_stay_open_for_the_next_request(runtime: LocalRuntime) -> None:
