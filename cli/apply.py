@@ -73,7 +73,12 @@ def definition_table(deployment: Deployment) -> DynamoDbDefinitions:
 
 
 def plan(declared: Iterable[Declared], current: Mapping[str, Definition]) -> list[Step]:
-    """What has to be done, sorted by name."""
+    """What has to be done, sorted by name.
+
+    Raises:
+        FaultyDefinitionsError: A source would have the write key of another.
+    """
+    declared = list(declared)
     steps = {name: Step(name, "left", known.body, known.version) for name, known in current.items()}
     for each in declared:
         known = current.get(each.name)
@@ -84,7 +89,30 @@ def plan(declared: Iterable[Declared], current: Mapping[str, Definition]) -> lis
             steps[each.name] = Step(each.name, "same", body, known.version)
         else:
             steps[each.name] = Step(each.name, "changed", body, known.version, _changed_fields(known.body, body))
+    _check_write_keys(declared, steps)
     return [steps[name] for name in sorted(steps)]
+
+
+def _check_write_keys(declared: Iterable[Declared], steps: Mapping[str, Step]) -> None:
+    """A key leads to one source: look at all that the deployment will have."""
+    names: dict[str, list[str]] = {}
+    for name, step in steps.items():
+        if name.startswith("source/"):
+            names.setdefault(parse_source(step.body).write_key, []).append(name)
+    paths = {each.name: each.path for each in declared}
+    faults = [
+        Fault(str(paths[name]), f"{_place(other, paths)} has the same write_key: give each source its own")
+        for shared in names.values()
+        for name in shared
+        for other in shared
+        if name in paths and other != name and (other not in paths or other < name)
+    ]
+    if faults:
+        raise FaultyDefinitionsError(faults)
+
+
+def _place(name: str, paths: Mapping[str, Path]) -> str:
+    return str(paths[name]) if name in paths else f"{name} in the deployment"
 
 
 def _with_write_key(declared: Declared, known: Definition | None) -> msgspec.Struct:
@@ -133,6 +161,8 @@ def show_steps(console: Console, steps: Sequence[Step]) -> None:
         if step.what == "changed":
             version = f"version {step.after_version} → {step.version}"
         notes = {"left": "not in the folder, left as it is", "changed": ", ".join(step.fields)}
+        if step.name.startswith("source/"):
+            notes["new"] = f"write key {parse_source(step.body).write_key}"
         console.print(line.append(version).append(f"  {notes[step.what]}" if notes.get(step.what) else ""))
     counts = {what: sum(step.what == what for step in steps) for what in STEPS}
     console.print(f"{counts['new']} new, {counts['changed']} changed, {counts['same']} unchanged")

@@ -1,6 +1,6 @@
 """Reads a folder of definitions and finds every fault in it, with file and line."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,7 +46,8 @@ def read_definitions(folder: Path) -> tuple[list[Declared], list[Fault]]:
     """Read all definitions of a folder.
 
     Returns:
-        Those that are usable, sorted by name, and all faults in the order of the files.
+        Those that are usable, sorted by name, and all faults in the order of the files; write keys that two sources
+        share come last.
 
     Raises:
         UsageError: There is no such folder.
@@ -64,7 +65,9 @@ def read_definitions(folder: Path) -> tuple[list[Declared], list[Fault]]:
             declared.append(_KINDS[kind][1](path))
         except _FaultError as error:
             faults.append(error.fault)
-    return sorted(declared, key=lambda each: each.name), faults
+    repeats = _repeated_write_keys(declared)
+    faults += repeats.values()
+    return sorted((each for each in declared if each.path not in repeats), key=lambda each: each.name), faults
 
 
 def read_mapping(path: Path) -> RowMapping:
@@ -96,6 +99,20 @@ def _source(path: Path) -> Declared:
     source: Source = _parsed(path, root, lambda: parse_source(msgspec.json.encode(body)))
     _check_name(path, source.name)
     return Declared(f"source/{source.name}", path, source, has_write_key=has_key)
+
+
+def _repeated_write_keys(declared: Iterable[Declared]) -> dict[Path, Fault]:
+    """The faults of sources with the write key of an earlier one, by their files."""
+    faults: dict[Path, Fault] = {}
+    first: dict[str, Path] = {}
+    for each in declared:
+        if not isinstance(each.value, Source) or not each.has_write_key:
+            continue
+        other = first.setdefault(each.value.write_key, each.path)
+        if other != each.path:
+            place = f"{each.path}:{_line(_yaml(each.path)[1], '#/write_key')}"
+            faults[each.path] = Fault(place, f"{other} has the same write_key: give each source its own")
+    return faults
 
 
 def _destination(path: Path) -> Declared:

@@ -177,6 +177,7 @@ def test_identifiers_come_strongest_first(get: Get, shopper: str) -> None:
         ("/v1/profiles/shoe_size:44", {}, 400, "identifier-invalid"),
         ("/v1/profiles/email:no-mail", {}, 400, "identifier-invalid"),
         ("/v1/profiles/user_id:u1/secrets", {}, 404, "profile-not-found"),
+        ("/v1/profiles/user_id:u1", {"cursor": "x"}, 400, "rejected"),
         ("/v1/profiles/traits", {}, 404, "not-found"),
         ("/v1/profiles/", {}, 404, "not-found"),
         ("/v1/else", {}, 404, "not-found"),
@@ -197,6 +198,25 @@ def test_what_cannot_be_answered_is_a_problem_document(
     assert document["instance"] == "urn:request:JKJaXmPLvHcESHA="
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["X-Request-Id"] == "JKJaXmPLvHcESHA="
+
+
+def test_a_last_segment_that_is_no_collection_is_told_the_collections(get: Get, shopper: str) -> None:
+    status, document, _ = get("/v1/profiles/user_id:u1/nope")
+
+    assert (status, document["code"]) == (404, "collection_unknown")
+    assert "audiences, events, identifiers, traits" in document["detail"]
+    assert get("/v1/profiles/user_id:nobody")[1]["code"] == "profile_not_found"
+    assert get("/v1/profiles/user_id:nobody/traits")[1]["code"] == "profile_not_found"
+    assert get("/v1/profiles/user_id:no%2Fbody")[1]["code"] == "profile_not_found"
+
+
+@pytest.mark.parametrize("path", ["", "/traits", "/events", "/identifiers", "/audiences"])
+def test_an_unknown_query_parameter_is_told_the_known_ones(get: Get, shopper: str, path: str) -> None:
+    status, document, _ = get(f"/v1/profiles/user_id:u1{path}", limit="1", cursor="x")
+
+    assert (status, document["code"]) == (400, "parameter_unknown")
+    assert "`limit`" in document["detail"]
+    assert "`next`" in document["detail"]
 
 
 def test_a_defect_is_answered_without_its_text(get: Get, shopper: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,13 @@
 """What applying a folder would do, decided without a deployment."""
 
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
-from cli.apply import Step, plan
+from cli.apply import FaultyDefinitionsError, Step, plan, show_steps
 from cli.definitions import Declared, read_definitions
 from onefold.domain.definition import Definition
 from onefold.domain.source import parse_source
@@ -35,6 +37,19 @@ def test_a_new_source_gets_a_key_and_keeps_it(tmp_path: Path) -> None:
     assert (again.what, again.version, again.body) == ("same", 1, first.body)
     assert parse_source(first.body).write_key.startswith("wk_")
     assert parse_source(plan(folder, {})[0].body).write_key != parse_source(first.body).write_key
+
+
+def test_the_key_of_a_new_source_is_shown_once(tmp_path: Path) -> None:
+    folder = declared(tmp_path, "sources/web.yaml", "kind: browser\n")
+    [first] = plan(folder, {})
+    shown, shown_again = Console(record=True, file=StringIO()), Console(record=True, file=StringIO())
+
+    show_steps(shown, [first])
+    show_steps(shown_again, plan(folder, applied([first])))
+
+    key = parse_source(first.body).write_key
+    assert key in shown.export_text()
+    assert key not in shown_again.export_text()
 
 
 def test_a_key_that_is_written_down_wins(tmp_path: Path) -> None:
@@ -83,3 +98,30 @@ def test_what_is_not_in_the_folder_stays(tmp_path: Path) -> None:
         ("source/old", "left", 3),
         ("source/web", "new", 1),
     ]
+
+
+@pytest.mark.parametrize("text", ["write_key: chosen-key-1\n", "# keeps the one that it has\n"])
+def test_a_write_key_that_another_source_has_is_refused(tmp_path: Path, text: str) -> None:
+    folder = declared(tmp_path, "sources/web.yaml", text)
+    current = {
+        f"source/{name}": Definition(f"source/{name}", msgspec.json.encode({"name": name, "write_key": key}), 1)
+        for name, key in {"old": "chosen-key-1", "web": "chosen-key-1"}.items()
+    }
+
+    with pytest.raises(FaultyDefinitionsError) as refused:
+        plan(folder, current)
+
+    [fault] = refused.value.faults
+    assert fault.place == str(tmp_path / "sources/web.yaml")
+    assert "source/old in the deployment has the same write_key" in fault.text
+    assert "chosen-key-1" not in str(refused.value)
+
+
+def test_a_write_key_may_move_to_another_source(tmp_path: Path) -> None:
+    declared(tmp_path, "sources/app.yaml", "write_key: chosen-key-1\n")
+    first = plan(declared(tmp_path, "sources/web.yaml", "write_key: chosen-key-2\n"), {})
+
+    declared(tmp_path, "sources/app.yaml", "write_key: chosen-key-3\n")
+    moved = plan(declared(tmp_path, "sources/web.yaml", "write_key: chosen-key-1\n"), applied(first))
+
+    assert [step.what for step in moved] == ["changed", "changed"]

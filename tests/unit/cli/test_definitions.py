@@ -60,6 +60,18 @@ def test_a_name_that_differs_from_the_files_is_a_fault(tmp_path: Path) -> None:
     ]
 
 
+def test_two_sources_with_one_write_key_are_a_fault_that_names_both(tmp_path: Path) -> None:
+    app = write(tmp_path, "sources/app.yaml", "kind: mobile\nwrite_key: chosen-key-1\n")
+    web = write(tmp_path, "sources/web.yaml", "# ours\nkind: browser\nwrite_key: chosen-key-1\n")
+    write(tmp_path, "sources/one.yaml", "kind: server\n")
+    write(tmp_path, "sources/two.yaml", "kind: server\n")
+
+    declared, faults = read_definitions(tmp_path)
+
+    assert faults == [Fault(f"{web}:3", f"{app} has the same write_key: give each source its own")]
+    assert [each.name for each in declared] == ["source/app", "source/one", "source/two"]
+
+
 def test_a_folder_or_mapping_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder"):
         read_definitions(tmp_path / "definitions")

@@ -199,7 +199,7 @@ def test_a_request_without_a_known_key_stores_nothing(key: str, reason: str) -> 
 @pytest.mark.parametrize(
     ("body", "error", "reason"),
     [
-        (b"", BodyInvalid, "batch_missing"),
+        (b"", BodyInvalid, "body_empty"),
         (b"not json", BodyInvalid, "batch_missing"),
         (b"[]", BodyInvalid, "batch_missing"),
         (b'{"batch":null}', BodyInvalid, "batch_missing"),

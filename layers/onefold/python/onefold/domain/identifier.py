@@ -183,7 +183,27 @@ def parse_identifier(text: str) -> tuple[str, str]:
         raise IdentifierInvalid("identifier_unknown", f"Write type:value with one of the types {known}")
     value = normalise(kind, raw)
     if value is None:
+        article, noun = "an" if kind[0] in "ae" else "a", _NOUNS.get(kind, kind)
         raise IdentifierInvalid(
-            "identifier_unusable", f"The value cannot be a {kind}: it is empty, malformed or blocked"
+            "identifier_unusable", f"The value cannot be {article} {noun}: {_why_unusable(kind, raw)}"
         )
     return kind, value
+
+
+_NOUNS = {"email": "email address", "phone": "phone number"}
+
+
+def _why_unusable(kind: str, raw: str) -> str:
+    """Say why `normalise` gave None, without the value."""
+    text = (_as_text(raw) or "").strip(_WRAPPERS)
+    if not text:
+        return "it is empty"
+    if len(text) > IDENTIFIER_LENGTH_MAX:
+        return f"it is longer than {IDENTIFIER_LENGTH_MAX} characters"
+    is_email = kind == "email" and _EMAIL.fullmatch(text.lower())
+    if is_email and text.lower().rpartition("@")[2] in _BLOCKED_DOMAINS:
+        return "its domain is blocked; documentation and test domains never identify anybody"
+    has_phone_form = text.startswith("+") and len(re.sub(r"\D", "", text)) >= PHONE_DIGITS_MIN
+    if is_email or (kind == "phone" and has_phone_form) or _is_blocked(text):
+        return "it is blocked; placeholders never identify anybody"
+    return "it is malformed"

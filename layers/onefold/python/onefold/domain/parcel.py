@@ -74,7 +74,7 @@ def open_parcel(body: bytes, *, single: bool) -> Parcel:
         single: Whether the body is one message, and not an envelope with a batch of them.
 
     Raises:
-        BodyInvalid: No message can be read.
+        BodyInvalid: The body is empty, or no message can be read.
         PayloadTooLarge: The body is beyond `BODY_BYTES_MAX`, `EVENTS_MAX` or `OBJECTS_MAX`.
     """
     if len(body) > BODY_BYTES_MAX:
@@ -82,6 +82,8 @@ def open_parcel(body: bytes, *, single: bool) -> Parcel:
     if len(body) > OBJECTS_MAX and body.count(b"{") + body.count(b"[") > OBJECTS_MAX:
         raise PayloadTooLarge("too_many_objects", f"Send at most {OBJECTS_MAX} objects and arrays a request")
     body = without_byte_order_mark(body)
+    if not body or body.isspace():
+        raise BodyInvalid("body_empty", "The body is empty: send JSON")
     parcel = _open_single(body) if single else _open_batch(body)
     if len(parcel.messages) > EVENTS_MAX:
         raise PayloadTooLarge("too_many_events", f"Send at most {EVENTS_MAX} events a request", pointer="#/batch")

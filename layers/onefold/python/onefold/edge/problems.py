@@ -37,7 +37,7 @@ NOT_FOUND: Final = ProblemType(HTTPStatus.NOT_FOUND, "not-found", "There is noth
 DEFECT: Final = ProblemType(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "Something broke on our side")
 
 PROBLEM_TYPES: Final[dict[type[OnefoldError], ProblemType]] = {
-    ProfileNotFound: ProblemType(HTTPStatus.NOT_FOUND, "profile-not-found", "No such profile"),
+    ProfileNotFound: ProblemType(HTTPStatus.NOT_FOUND, "profile-not-found", "No such profile or collection"),
     IdentifierInvalid: ProblemType(HTTPStatus.BAD_REQUEST, "identifier-invalid", "The identifier is not usable"),
     Unauthorized: ProblemType(HTTPStatus.UNAUTHORIZED, "unauthorized", "The credentials are missing or wrong"),
     PayloadTooLarge: ProblemType(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload-too-large", "The request is too large"),

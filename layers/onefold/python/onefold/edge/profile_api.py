@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from onefold.domain.errors import ProfileNotFound
+from onefold.domain.head import Head
 from onefold.domain.identifier import IdentifierHasher
 from onefold.edge.problems import ProblemType, problem_response
 from onefold.use_cases.serve import Collected, ProfileStores, find_head, parse_page, serve_collection, serve_profile
@@ -20,11 +22,17 @@ HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store
 
 @dataclass(frozen=True, slots=True)
 class ProfileRequest:
-    """A GET of `/v1/profiles/{identifier}` or `/v1/profiles/{identifier}/{collection}`."""
+    """A GET of `/v1/profiles/{identifier}` or `/v1/profiles/{identifier}/{collection}`.
+
+    Attributes:
+        collection: Empty for the whole profile.
+        has_more_segments: Whether a slash is left in the identifier, after which no collection's name follows.
+    """
 
     identifier: str
     collection: str
     parameters: Mapping[str, str]
+    has_more_segments: bool
 
 
 def request_id(event: Mapping[str, Any]) -> str:
@@ -45,7 +53,7 @@ def parse_profile_request(event: Mapping[str, Any]) -> ProfileRequest | None:
     if identifier.rpartition("/")[2] in COLLECTIONS:
         identifier, _, collection = identifier.rpartition("/")
     parameters = dict(parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True))
-    return ProfileRequest(unquote(identifier), collection, parameters) if identifier else None
+    return ProfileRequest(unquote(identifier), collection, parameters, "/" in identifier) if identifier else None
 
 
 def answer(
@@ -58,7 +66,7 @@ def answer(
         Unavailable: A store did not answer.
     """
     page = parse_page(request.parameters)
-    head = find_head(stores.graph, hasher, request.identifier)
+    head = _find_head(request, stores, hasher)
     if request.collection:
         document = serve_collection(stores, head, cast("Collected", request.collection), page)
     else:
@@ -68,6 +76,19 @@ def answer(
         "headers": HEADERS | {"X-Request-Id": request_id},
         "body": msgspec.json.encode(document).decode(),
     }
+
+
+def _find_head(request: ProfileRequest, stores: ProfileStores, hasher: IdentifierHasher) -> Head:
+    try:
+        return find_head(stores.graph, hasher, request.identifier)
+    except ProfileNotFound as error:
+        if not request.has_more_segments or request.collection:
+            raise
+        detail = (
+            f"What follows the last slash is none of the collections {', '.join(sorted(COLLECTIONS))};"
+            " nor has a profile an identifier with this slash in it"
+        )
+        raise ProfileNotFound("collection_unknown", detail) from error
 
 
 def refuse(event: Mapping[str, Any], error: Exception | ProblemType) -> dict[str, Any]:

@@ -29,6 +29,8 @@ SETTINGS_PREFIX: Final = "/v1/projects/"
 SETTINGS_SUFFIX: Final = "/settings"
 RETRY_AFTER_S: Final = 2
 GZIP_MAGIC: Final = b"\x1f\x8b"
+JSON_STARTS: Final = (b"{", b"[")
+BEFORE_JSON: Final = b"\xef\xbb\xbf \t\r\n"  # a byte-order mark, and white space
 SETTINGS_MAX_AGE_S: Final = 60
 
 # The Fetch standard's `*` covers neither Authorization nor requests with credentials, and without these headers on
@@ -74,7 +76,7 @@ class TrackingRequest:
         """Inflate the body.
 
         Raises:
-            BodyInvalid: Its base64 or gzip is damaged.
+            BodyInvalid: Its base64 or gzip is damaged, or it is neither gzip, as its header says, nor JSON.
             PayloadTooLarge: It would inflate beyond the limit.
         """
         return CollectRequest(self._body(), ROUTES[self.path], self.write_keys, self.arrival)
@@ -86,8 +88,12 @@ class TrackingRequest:
             raise BodyInvalid("body_unreadable", "The body is not valid base64 or UTF-8") from error
         # The first bytes decide, and not the header: some clients compress without saying so, rudder-sdk-node names
         # another content type beside it, and proxies inflate and leave the header.
-        is_deflate = self.headers.get("content-encoding", "").lower() == "deflate"
-        return inflate(body) if is_deflate or body.startswith(GZIP_MAGIC) else body
+        encoding = self.headers.get("content-encoding", "").lower()
+        if body.startswith(GZIP_MAGIC) or (body and encoding == "deflate"):
+            return inflate(body)
+        if body and encoding == "gzip" and not body.lstrip(BEFORE_JSON).startswith(JSON_STARTS):
+            raise BodyInvalid("not_gzip", "The body is not gzip: compress it, or leave out the Content-Encoding")
+        return body
 
 
 def parse_tracking_request(event: Mapping[str, Any]) -> TrackingRequest:
@@ -210,7 +216,9 @@ def refuse(event: Mapping[str, Any], error: Exception) -> dict[str, Any]:
     if isinstance(error, Rejected):
         if error.reason == "source_disabled":
             status = HTTPStatus.NOT_FOUND  # makes an SDK stop, as RudderStack's gateway does
-        return answer(asked, status, error_document(error.reason, error.detail))
+        # SDKs look for this code; which of our reasons it was makes no difference to them.
+        code = "unauthorized" if status is HTTPStatus.UNAUTHORIZED else error.reason
+        return answer(asked, status, error_document(code, error.detail))
     document = error_document("unavailable", "Nothing was stored; send the same request again")
     # analytics.js reads the one or the other, by its version.
     wait = str(RETRY_AFTER_S)

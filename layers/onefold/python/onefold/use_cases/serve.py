@@ -28,6 +28,7 @@ EventMark: TypeAlias = tuple[int, int, str, str]
 Mark = TypeVar("Mark", str, EventMark)
 
 PROFILE_ID: Final = "profile_id:"
+PARAMETERS: Final = ("limit", "next")
 LIMIT_DEFAULT: Final = 20
 LIMIT_MAX: Final = 200
 EVENTS_SHOWN_MAX: Final = 1_000
@@ -62,8 +63,11 @@ def parse_page(parameters: Mapping[str, str]) -> Page:
     """Read `limit` and `next` of a query string.
 
     Raises:
-        Rejected: The limit is no number from 1 to LIMIT_MAX.
+        Rejected: The limit is no number from 1 to LIMIT_MAX, or there is another parameter.
     """
+    if not parameters.keys() <= set(PARAMETERS):
+        known = ", ".join(f"`{name}`" for name in PARAMETERS)
+        raise Rejected("parameter_unknown", f"Leave out what is none of the known query parameters: {known}")
     text = parameters.get("limit", str(LIMIT_DEFAULT))
     limit = int(text) if text.isascii() and text.isdecimal() and len(text) < len(str(LIMIT_MAX)) + 1 else 0
     if not 1 <= limit <= LIMIT_MAX:
