@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import FrameType
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 ASSEMBLY: Final = REPOSITORY / ".onefold" / "assembly" / LOCAL_ENVIRONMENT
 DEFINITIONS: Final = REPOSITORY / "definitions"
+ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RECORDED_EVERY_S: Final = 1.0
 TOKEN_RENEWED_S: Final = 1_800  # tokens are good for an hour
 SCOPES: Final = ("onefold/profiles.read",)
@@ -112,13 +114,24 @@ def apply_if_none(deployment: Deployment) -> dict[str, str]:
 
 
 def stay_up(port: int, state: Path | None, announce: Callable[[Instance, Mapping[str, str]], None]) -> None:
-    """Run until Ctrl-C or SIGTERM; `announce` is given the instance and source → write key once it is ready."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background programs with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
+    """Run until Ctrl-C, SIGTERM or a closed terminal; `announce` is given instance and source → write key once ready.
+
+    A process that is killed outright (kill -9) loses of `state` what came since the last save (`SAVE_EVERY_S`).
+    """
+    for number in ENDINGS:  # a shell starts background programs with SIGINT ignored
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+            signal.signal(number, _end)
     with running(port=port, state=state) as instance:
         announce(instance.instance, apply_if_none(instance.deployment))
         with suppress(KeyboardInterrupt):
             _keep_record(instance)
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End as by Ctrl-C, once: a terminal that closes may tell it twice, which shall not cut the saving short."""
+    for number in ENDINGS:
+        signal.signal(number, lambda *_: None)
+    raise KeyboardInterrupt
 
 
 def _keep_record(running: Running) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter, defaultdict, deque
@@ -169,8 +170,10 @@ class LocalRuntime:
                 server.close()
             self.drain(STOP_DRAIN_S)
             self._closing.set()
-            self._save()
-            self._stop_everything()
+            try:
+                self._save()
+            finally:
+                self._stop_everything()
 
     def _stop_everything(self) -> None:
         """End every thread; only one that runs a handler that does not end is left behind."""
@@ -321,8 +324,12 @@ class LocalRuntime:
         wait_s, saved = float(SAVE_EVERY_S), self._changes
         while self._state is not None and not self._closing.wait(wait_s):
             if self._changes != saved:
-                saved, began = self._changes, time.monotonic()
-                self._save()
+                changes, began = self._changes, time.monotonic()
+                try:
+                    self._save()
+                    saved = changes
+                except OSError as error:  # such as a full disk: the next time may do
+                    sys.stderr.write(f"{self._state_path} was not saved ({error}): trying again\n")
                 wait_s = max(SAVE_EVERY_S, (time.monotonic() - began) / SAVE_SHARE_MAX)
 
     def _save(self) -> None:

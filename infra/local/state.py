@@ -3,7 +3,8 @@
 A runtime that is stopped delivers first, and keeps everything. One that is killed (kill -9, power) loses what happened
 since the last save, and of the moment of that save what was still on its way to functions from table streams and buses;
 records of Kinesis streams and messages of queues that were not delivered then are delivered by the next run, under
-new sequence numbers and perhaps once more to functions that had them.
+new sequence numbers and perhaps once more to functions that had them. Of what users created beside the stacks, objects
+with their buckets are kept; tables, secrets and queues are not.
 """
 
 import fcntl
@@ -12,7 +13,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 from moto.dynamodb.models import dynamodb_backends
@@ -71,14 +72,19 @@ class StateFolder:
         Raises:
             StateError: It is in use, damaged, or from another version.
         """
-        self.path = path
+        self.path, self._region = path, region
+        self._deployed_schemas: dict[str, list[dict[str, str]]] = {}
+        self._deployed_secrets: set[str] = set()
+        self._deployed_queues: set[str] = set()
         self._tables: Any = dynamodb_backends[account][region].tables
         self._s3: Any = s3_backends[account]["aws"]
         self._secrets: Any = secretsmanager_backends[account][region].secrets
         self._streams: Any = kinesis_backends[account][region].streams
         self._sqs: Any = sqs_backends[account][region]
-        (path / _OBJECTS).mkdir(parents=True, exist_ok=True)
-        self._lock = (path / "lock").open("w")
+        for folder in (path, path / _OBJECTS):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        self._lock = _open_private(path / "lock")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._saved = self._read()
@@ -109,9 +115,12 @@ class StateFolder:
         """Put back what was saved; the resources are deployed, and nothing runs yet.
 
         Raises:
-            StateError: The state holds a table, bucket, secret, stream or queue that is not deployed, or an object's
+            StateError: The state holds a table, secret, stream or queue that is not deployed, or an object's
                 file is missing.
         """
+        self._deployed_schemas = {name: table.schema for name, table in self._tables.items()}
+        self._deployed_secrets = {secret.name for secret in self._secrets.values()}
+        self._deployed_queues = set(self._sqs.queues)
         saved, self._saved = self._saved, None
         if saved is None:
             return
@@ -141,7 +150,7 @@ class StateFolder:
 
     def _restore_object(self, saved: SavedObject) -> None:
         if saved.bucket not in self._s3.buckets:
-            raise KeyError(saved.bucket)
+            self._s3.create_bucket(saved.bucket, self._region)
         content = (self.path / _OBJECTS / saved.file).read_bytes()
         key = self._s3.put_object(saved.bucket, saved.key, content, disable_notification=True)
         key.set_metadata(dict(saved.metadata), replace=True)
@@ -157,9 +166,14 @@ class StateFolder:
             tables = {
                 name: SavedTable(table.schema, [item.to_json()["Attributes"] for item in table.all_items()])
                 for name, table in self._tables.items()
+                if table.schema == self._deployed_schemas.get(name)
             }
         with LOCKS["sqs"]:
-            queues = {name: [each.body for each in queue._messages] for name, queue in self._sqs.queues.items()}
+            queues = {
+                name: [each.body for each in queue._messages]
+                for name, queue in self._sqs.queues.items()
+                if name in self._deployed_queues
+            }
         objects = self._save_objects()
         state = SavedState(FORMAT, tables, objects, self._current_secrets(), streams, queues)
         _write(self.path / _STATE_FILE, msgspec.msgpack.encode(state))
@@ -172,6 +186,7 @@ class StateFolder:
         current = {
             secret.name: secret.versions.get(secret.default_version_id, {}).get("secret_string")
             for secret in self._secrets.values()
+            if secret.name in self._deployed_secrets
         }
         return {name: value for name, value in current.items() if isinstance(value, str)}
 
@@ -185,7 +200,11 @@ class StateFolder:
                 continue
             file = hashlib.sha256(f"{bucket_name}/{key.name}/{key.etag}".encode()).hexdigest()
             if not (self.path / _OBJECTS / file).exists():
-                _write(self.path / _OBJECTS / file, key.value)
+                try:
+                    content = key.value
+                except ValueError:  # deleted meanwhile
+                    continue
+                _write(self.path / _OBJECTS / file, content)
             modified_at = key.last_modified.replace(tzinfo=UTC).timestamp()
             objects.append(SavedObject(bucket_name, key.name, file, dict(key.metadata), modified_at))
         return objects
@@ -212,9 +231,16 @@ def _restore_table(table: Table, saved: SavedTable) -> None:
             items[hash_key][range_key] = Item(hash_key, range_key, attributes)
 
 
+def _open_private(file: Path) -> BinaryIO:
+    """Open for writing a file that only its owner can read, also if it was there with other rights."""
+    stream = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    os.fchmod(stream.fileno(), 0o600)
+    return stream
+
+
 def _write(file: Path, content: bytes) -> None:
     temporary = file.with_suffix(".new")
-    with temporary.open("wb") as stream:
+    with _open_private(temporary) as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())

@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def up(*arguments: str, ending: signal.Signals = signal.SIGINT) -> Iterator[dict[str, Any]]:
+def up(*arguments: str, endings: tuple[signal.Signals, ...] = (signal.SIGINT,)) -> Iterator[dict[str, Any]]:
     """Start the program, give its first line, stop it as a user does, and see that it went well."""
     with subprocess.Popen(
         [*COMMAND, "up", "--json", *arguments],
@@ -53,7 +53,8 @@ def up(*arguments: str, ending: signal.Signals = signal.SIGINT) -> Iterator[dict
             line = program.stdout.readline()
             assert line, program.stderr.read()
             yield json.loads(line)
-            program.send_signal(ending)
+            for each in endings:
+                program.send_signal(each)
             rest, complaints = program.communicate(timeout=STOP_S)
             assert (program.returncode, rest, complaints) == (0, "", "")
         finally:
@@ -137,11 +138,13 @@ def _commands_find_it(ready: dict[str, Any]) -> None:
 def test_state_is_found_again_after_a_restart(tmp_path: Path) -> None:
     state = str(tmp_path / "state")
 
-    with up("--port", str(free_port()), "--state", state) as ready:
+    with up(
+        "--port", str(free_port()), "--state", state, endings=(signal.SIGHUP, signal.SIGTERM, signal.SIGHUP)
+    ) as ready:
         identify(ready, "lee-1", firstName="Lee")
         before = wait_for_profile(ready, "user_id:lee-1")
         keys = ready["write_keys"]
-    with up("--port", str(free_port()), "--state", state, ending=signal.SIGTERM) as ready:
+    with up("--port", str(free_port()), "--state", state, endings=(signal.SIGTERM,)) as ready:
         assert ready["write_keys"] == keys
         assert wait_for_profile(ready, "user_id:lee-1") == before
         identify(ready, "lee-1", lastName="Park")

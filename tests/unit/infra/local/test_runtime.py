@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import pytest
 
+from infra.local import runtime as runtimes
 from infra.local.assembly import TemplateError
 from infra.local.http_api import PortInUse
 from infra.local.runtime import LocalRuntime
@@ -146,12 +147,86 @@ with runtime_of(pathlib.Path({str(tmp_path)!r}), resources, {{"run": source}}) a
 
 
 def test_a_folder_of_other_stacks_is_refused(tmp_path: Path) -> None:
-    extra = {"Extra": resource("S3::Bucket", BucketName="extra")}
+    extra = {"Extra": resource("SQS::Queue", QueueName="extra")}
     with keeping(tmp_path, more=extra) as runtime:
-        runtime.client("s3").put_object(Bucket="extra", Key="a", Body=b"")
+        runtime.client("sqs").send_message(
+            QueueUrl=runtime.client("sqs").get_queue_url(QueueName="extra")["QueueUrl"], MessageBody="body"
+        )
 
     with pytest.raises(StateError, match=r"the state of other stacks \('extra' is not in these\): use another folder"):
         keeping(tmp_path).start()
+
+
+def test_what_users_created_does_not_make_the_state_unreadable(tmp_path: Path) -> None:
+    with keeping(tmp_path) as runtime:
+        runtime.client("s3").create_bucket(
+            Bucket="query-results", CreateBucketConfiguration={"LocationConstraint": runtime.assembly.region}
+        )
+        runtime.client("s3").put_object(Bucket="query-results", Key="a", Body=b"result")
+        runtime.client("s3").put_object(Bucket="lake", Key="a", Body=b"event")
+        queue_url = runtime.client("sqs").create_queue(QueueName="own")["QueueUrl"]
+        runtime.client("sqs").send_message(QueueUrl=queue_url, MessageBody="body")
+        runtime.client("secretsmanager").create_secret(Name="own", SecretString="x")
+        runtime.client("dynamodb").delete_table(TableName="timeline")
+        for name in ("own", "timeline"):
+            runtime.client("dynamodb").create_table(
+                TableName=name,
+                AttributeDefinitions=[{"AttributeName": "other", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": "other", "KeyType": "HASH"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+            runtime.client("dynamodb").put_item(TableName=name, Item={"other": {"S": "x"}})
+
+    for _ in range(2):
+        with keeping(tmp_path) as runtime:
+            for bucket, content in (("query-results", b"result"), ("lake", b"event")):
+                assert runtime.client("s3").get_object(Bucket=bucket, Key="a")["Body"].read() == content
+            assert runtime.client("dynamodb").list_tables()["TableNames"] == ["timeline"]
+
+
+def test_changes_are_saved_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "SAVE_EVERY_S", 0.05)
+    file = tmp_path / "state" / "state.msgpack"
+    with keeping(tmp_path) as runtime:
+        for content in ("first", "second"):
+            item = {"fragment_key": {"S": "f"}, "sequence": {"S": "1"}, "content": {"S": content}}
+            runtime.client("dynamodb").put_item(TableName="timeline", Item=item)
+            deadline = time.monotonic() + 5
+            while not file.exists() or content.encode() not in file.read_bytes():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        saved_at = file.stat().st_mtime_ns
+        time.sleep(0.5)
+        assert file.stat().st_mtime_ns == saved_at
+
+
+def test_a_save_that_fails_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runtimes, "SAVE_EVERY_S", 0.05)
+    monkeypatch.setattr(runtimes, "SAVE_SHARE_MAX", 1)
+    (tmp_path / "state" / "state.new").mkdir(parents=True)
+    with keeping(tmp_path) as runtime:
+        runtime.client("s3").put_object(Bucket="lake", Key="a", Body=b"x")
+        said, deadline = "", time.monotonic() + 5
+        while "was not saved" not in said:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+            said += capsys.readouterr().err
+        (tmp_path / "state" / "state.new").rmdir()
+        while not (tmp_path / "state" / "state.msgpack").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_only_the_user_can_read_the_state(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o755)
+    with keeping(tmp_path) as runtime:
+        runtime.client("s3").put_object(Bucket="lake", Key="a", Body=b"x")
+
+    modes = {path: path.stat().st_mode & 0o777 for path in [tmp_path / "state", *(tmp_path / "state").rglob("*")]}
+    assert len(modes) == 5
+    assert {path: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
 
 
 @pytest.mark.parametrize(
