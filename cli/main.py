@@ -7,10 +7,11 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 from typer.exceptions import Abort, Exit, TyperException
 
 from cli.problems import EXPECTED, CommandError, UsageError, report
@@ -35,10 +36,16 @@ def up(
     port: Annotated[
         int, typer.Option(min=1024, max=65533, help="Of the collector; API and AWS take the next two.")
     ] = 8080,
-    state: Annotated[Path | None, typer.Option(help="Folder that keeps the data for the next run.")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that keeps the data for the next run: saved at the end, and every 30 s while it changes; "
+            "kill -9 loses what came since."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the whole system on this machine and stay until Ctrl-C."""
+    """Run the whole system on this machine and stay until Ctrl-C, SIGTERM or a closed terminal."""
     from cli.deployment import Instance
     from cli.render import ready_text
     from cli.up import stay_up
@@ -132,29 +139,44 @@ def profile(
         OUT.print(profile_panel(document))
 
 
-@app.command()
+class SqlCommand(TyperCommand):
+    """Takes SQL that begins with a comment, `-- …`, for what it is: no option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - a class that typer keeps to itself
+        from cli.query import is_sql_comment
+
+        comments = [text for text in args if is_sql_comment(text)]
+        if comments and "--" not in args:
+            args = [*(text for text in args if text not in comments), "--", *comments]
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=SqlCommand)
 def query(
-    sql: Annotated[str, typer.Argument(help="For Athena; the tables are events, raw_events and quarantine.")],
+    sql: Annotated[
+        str, typer.Argument(help="For Athena; the tables are events, raw_events and quarantine. - reads the input.")
+    ] = "",
+    file: Annotated[Path | None, typer.Option(help="A file with the SQL instead.")] = None,
     env: EnvironmentOption = "local",
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated output.")] = False,
 ) -> None:
     """Ask the history in SQL."""
     from cli.deployment import find_deployment
-    from cli.query import rows_as_documents, run_query
-    from cli.render import rows_table
+    from cli.query import query_text, rows_as_documents, run_query
+    from cli.render import answer_view, counted
 
-    answer = run_query(find_deployment(env), sql)
+    text = query_text(sql, file)
+    answer = run_query(find_deployment(env), text)
     if as_json:
         print(json.dumps(rows_as_documents(answer)))
     elif as_csv:
         writer = csv.writer(sys.stdout)
         writer.writerows([answer.columns, *answer.rows])
     else:
-        OUT.print(rows_table(answer.columns, answer.rows))
-        OUT.print(
-            f"{len(answer.rows):,} rows in {answer.seconds:.1f} s, {answer.scanned_bytes:,} bytes scanned", style="dim"
-        )
+        OUT.print(answer_view(OUT, answer.columns, answer.rows))
+        rows = counted(len(answer.rows), "row")
+        OUT.print(f"{rows} in {answer.seconds:.1f} s, {answer.scanned_bytes:,} bytes scanned", style="dim")
 
 
 @app.command()

@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 ROWS_SHOWN_MAX: Final = 200
+VALUE_SHOWN_MAX: Final = 200
+WIDTH_MAX: Final = 100_000
 NUMERIC: Final = frozenset("0123456789.-,")
 
 
@@ -20,17 +22,58 @@ def instant(epoch_ms: int | None) -> str:
 
 
 def rows_table(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> RenderableType:
-    """Numbers to the right, and no more than ROWS_SHOWN_MAX rows."""
-    listed = list(rows)
+    """Numbers to the right, and no more than ROWS_SHOWN_MAX rows; a short row ends in nulls."""
+    listed = _filled(columns, rows)
+    return _with_rest(_table(columns, listed), len(listed))
+
+
+def answer_view(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> RenderableType:
+    """A table if it fits the console, else a block of `column: value` lines for each row, with long values cut."""
+    listed = _filled(columns, rows)
+    table = _table(columns, listed)
+    wide = console.options.update(max_width=WIDTH_MAX)
+    if len(columns) < 2 or table.__rich_measure__(console, wide).maximum <= console.width:  # noqa: PLR2004 - two sides
+        return _with_rest(table, len(listed))
+    blocks = [_block(columns, number, row) for number, row in enumerate(listed[:ROWS_SHOWN_MAX], start=1)]
+    return _with_rest(Group(*blocks), len(listed))
+
+
+def _filled(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> list[list[str | None]]:
+    width = len(columns)
+    return [[*row, *[None] * (width - len(row))][:width] for row in rows]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> Table:
     table = Table(header_style="bold", box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        is_numeric = all(row[index] is None or set(row[index] or "") <= NUMERIC for row in listed)
-        table.add_column(column, justify="right" if is_numeric and listed else "left", overflow="fold")
-    for row in listed[:ROWS_SHOWN_MAX]:
-        table.add_row(*(Text("null", style="dim") if value is None else Text(value) for value in row))
-    if len(listed) <= ROWS_SHOWN_MAX:
-        return table
-    return Group(table, Text(f"and {len(listed) - ROWS_SHOWN_MAX:,} rows more: take --csv or --json", style="dim"))
+        is_numeric = all(set(row[index] or "") <= NUMERIC for row in rows)
+        table.add_column(Text(column), justify="right" if is_numeric and rows else "left", overflow="fold")
+    for row in rows[:ROWS_SHOWN_MAX]:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: str | None) -> Text:
+    return Text("null", style="dim") if value is None else Text(value)  # what sources wrote is no markup
+
+
+def _block(columns: Sequence[str], number: int, row: Sequence[str | None]) -> Text:
+    block = Text(f"row {number}\n", style="dim")
+    lines = []
+    for column, value in zip(columns, row, strict=True):
+        cut = value if value is None or len(value) <= VALUE_SHOWN_MAX else f"{value[:VALUE_SHOWN_MAX]}…"
+        lines.append(Text.assemble("  ", (column, "bold"), ": ", _cell(cut)))
+    return Text.assemble(block, Text("\n").join(lines))
+
+
+def _with_rest(shown: RenderableType, count: int) -> RenderableType:
+    if count <= ROWS_SHOWN_MAX:
+        return shown
+    return Group(shown, Text(f"and {count - ROWS_SHOWN_MAX:,} rows more: take --csv or --json", style="dim"))
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def profile_panel(profile: Mapping[str, Any]) -> Panel:
@@ -39,8 +82,8 @@ def profile_panel(profile: Mapping[str, Any]) -> Panel:
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
     for name, value in _facts(profile):
-        facts.add_row(name, Text(value))  # what sources wrote is no markup
-    title = f"profile {profile['profile_id']}"
+        facts.add_row(Text(name), Text(value))  # what sources wrote is no markup
+    title = Text(f"profile {profile['profile_id']}")
     return Panel(Group(facts, Text(), _events(profile["events"])), title=title, title_align="left")
 
 
@@ -48,14 +91,15 @@ def _facts(profile: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     identifiers = [f"{each['type']}  {each['value']}" for each in profile["identifiers"]]
     yield "identifiers", "\n".join(identifiers) or "none"
     yield "seen", f"{instant(profile['first_seen_at'])} to {instant(profile['last_seen_at'])} (UTC)"
-    yield "made of", f"{profile['fragments']} fragments on {profile['devices']} devices, {profile['merges']} merges"
+    made_of = f"{counted(profile['fragments'], 'fragment')} on {counted(profile['devices'], 'device')}"
+    yield "made of", f"{made_of}, {counted(profile['merges'], 'merge')}"
     if profile["is_shared_device"]:
         yield "shared", "the anonymous events of a device that several persons use"
     if profile["traits"]:
         yield "traits", "\n".join(f"{name}  {_plain(value)}" for name, value in profile["traits"].items())
     for currency, sums in profile["orders"].items():
         money = f"gross {sums['gross']}, refunded {sums['refunded']}, net {sums['net']}"
-        yield f"orders {currency}", f"{sums['orders']} orders, {sums['units']} units, {money}"
+        yield f"orders {currency}", f"{counted(sums['orders'], 'order')}, {counted(sums['units'], 'unit')}, {money}"
     campaigns = {place: touch for place, touch in profile["campaigns"].items() if touch}
     for place, touch in campaigns.items():
         named = ", ".join(f"{name} {value}" for name, value in touch.items() if name != "at")
@@ -65,7 +109,8 @@ def _facts(profile: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         answers = ", ".join(f"{name} {support[name]}" for name in ("nps", "csat") if name in support)
         yield (
             "support",
-            f"{support['contacts']} chats, {support['total_ms'] // 1000} s" + (f", {answers}" if answers else ""),
+            f"{counted(support['contacts'], 'chat')}, {support['total_ms'] // 1000} s"
+            + (f", {answers}" if answers else ""),
         )
     if profile["consents"]:
         yield (

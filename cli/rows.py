@@ -9,20 +9,26 @@ from typing import Any, Final, TypeVar
 import duckdb
 import msgspec
 
+from cli.csv_file import LINE_BYTES_MAX, count_csv_rows, read_header
 from cli.problems import CommandError, UsageError
-from onefold.domain.mapping import Message, RowMapping, encode_message, map_rows, mapped_columns
+from onefold.domain.mapping import Message as MessageDocument
+from onefold.domain.mapping import RowMapping, encode_message, map_rows, mapped_columns
+from onefold.domain.message import Message
 
 T = TypeVar("T")
 ROWS_PER_READ: Final = 5_000
 MEMORY_LIMIT: Final = "1GB"  # beyond it DuckDB sorts on disk
 READERS: Final = {
-    ".csv": "read_csv(?, all_varchar = true)",  # texts keep their digits; the mapping says what is a number
+    # Texts keep their digits; the mapping says what is a number. Nothing is guessed, so that no row is left out.
+    ".csv": "read_csv(?, auto_detect = false, header = true, delim = {delimiter}, quote = '\"', escape = '\"', "
+    f"columns = {{columns}}, null_padding = false, strict_mode = true, max_line_size = {LINE_BYTES_MAX})",
     ".parquet": "read_parquet(?)",
     ".jsonl": "read_json(?, format = 'newline_delimited')",
     ".ndjson": "read_json(?, format = 'newline_delimited')",
 }
 JSON_LINES: Final = frozenset([".jsonl", ".ndjson"])
 OBJECT_COLUMNS: Final = frozenset(["traits", "properties", "context", "integrations"])
+MESSAGE_FIELDS: Final = OBJECT_COLUMNS | frozenset(Message.__struct_encode_fields__)
 ID_LENGTH: Final = 32
 
 
@@ -30,8 +36,10 @@ def check_file(path: Path) -> None:
     """Refuse what cannot be read, before anything is sent.
 
     Raises:
-        UsageError: There is no such file, or its name has no known ending.
+        UsageError: There is no such file, it is a folder, or its name has no known ending.
     """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file in it")
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     if path.suffix.lower() not in READERS:
@@ -53,7 +61,8 @@ def read_messages(path: Path, mapping: RowMapping | None = None, rows: RowCounte
     together in the order of time.
 
     Raises:
-        CommandError: The file is damaged, a column is missing, or a line is no JSON object.
+        CommandError: The file is damaged, a column is missing, two columns claim one place, or a line is no JSON
+            object.
         MappingInvalid: A row does not fit the mapping.
     """
     counter = rows or RowCounter()
@@ -64,6 +73,7 @@ def read_messages(path: Path, mapping: RowMapping | None = None, rows: RowCounte
     elif path.suffix.lower() in JSON_LINES:
         yield from _counted(_json_lines(path), counter)
     else:
+        _check_collisions(path)
         read = _counted(_rows(path, "SELECT * FROM {reader}"), counter)
         yield from (_identified(_message_from_row(row)) for row in read)
 
@@ -75,27 +85,51 @@ def _counted(rows: Iterable[T], counter: RowCounter) -> Iterator[T]:
 
 
 def count_rows(path: Path) -> int:
-    """How many rows a file has, for the progress bar; lines that are broken count too."""
+    """How many rows a file has, for the progress bar; lines that are broken count too.
+
+    Raises:
+        CommandError: The file is damaged, or a row of a CSV file has not as many values as its header.
+    """
     if path.suffix.lower() in JSON_LINES:
         with path.open("rb") as file:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+    if path.suffix.lower() == ".csv":
+        return count_csv_rows(path)
     (row,) = _rows(path, "SELECT count(*) AS rows FROM {reader}")
     return int(row["rows"])
 
 
+def ignored_columns(path: Path) -> list[str]:
+    """The columns of a table that no message has a field for, in the file's order; none for JSON Lines."""
+    if path.suffix.lower() in JSON_LINES:
+        return []
+    return [name for name in _columns(path) if name.partition(".")[0] not in MESSAGE_FIELDS]
+
+
+def _columns(path: Path) -> list[str]:
+    if path.suffix.lower() == ".csv":
+        return list(read_header(path).columns)
+    described = _rows(path, "SELECT column_name FROM (DESCRIBE SELECT * FROM {reader})")
+    return [str(row["column_name"]) for row in described]
+
+
+def _check_collisions(path: Path) -> None:
+    columns = _columns(path)
+    for name in columns:
+        for other in columns:
+            if other.startswith(f"{name}."):
+                raise CommandError(f"{path}: the columns {name} and {other} claim the same place; leave one out")
+
+
 def _sorted_rows(path: Path, mapping: RowMapping) -> Iterator[Mapping[str, Any]]:
-    columns = {
-        name
-        for row in _rows(path, "SELECT column_name FROM (DESCRIBE SELECT * FROM {reader})")
-        for name in row.values()
-    }
-    missing = sorted(mapped_columns(mapping) - columns)
+    columns = _columns(path)
+    missing = sorted(mapped_columns(mapping).difference(columns))
     if missing:
         raise CommandError(f"{path}: no column {', '.join(missing)}; the file has {', '.join(sorted(columns))}")
     time, keys = _quoted(mapping.timestamp.column), [_quoted(name) for name in mapping.group_by]
     together = f"min({time}) OVER (PARTITION BY {', '.join(keys)}), {', '.join(keys)}" if keys else time
     query = (
-        f"SELECT * EXCLUDE (row_place) FROM (SELECT *, row_number() OVER () AS row_place FROM {{reader}}) "  # noqa: S608
+        "SELECT * EXCLUDE (row_place) FROM (SELECT *, row_number() OVER () AS row_place FROM {reader}) "  # noqa: S608
         f"ORDER BY {together}, row_place"
     )
     yield from _rows(path, query)
@@ -105,12 +139,26 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _reader(path: Path) -> str:
+    """The table function that reads a file, with a `?` for its path."""
+    reader = READERS[path.suffix.lower()]
+    if path.suffix.lower() != ".csv":
+        return reader
+    header = read_header(path)
+    columns = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in header.columns)
+    return reader.format(delimiter=_literal(header.delimiter), columns=f"{{{columns}}}")
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _rows(path: Path, query: str) -> Iterator[dict[str, Any]]:
     with duckdb.connect() as database:
         database.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         database.execute("SET TimeZone = 'UTC'")
         try:
-            result = database.execute(query.format(reader=READERS[path.suffix.lower()]), [str(path)])
+            result = database.execute(query.replace("{reader}", _reader(path)), [str(path)])
             names = [column[0] for column in result.description or []]
             while rows := result.fetchmany(ROWS_PER_READ):
                 yield from (dict(zip(names, row, strict=True)) for row in rows)
@@ -132,8 +180,8 @@ def _json_lines(path: Path) -> Iterator[bytes]:
             yield text if "messageId" in message else msgspec.json.encode({**message, "messageId": _content_id(text)})
 
 
-def _message_from_row(row: Mapping[str, Any]) -> Message:
-    message: Message = {}
+def _message_from_row(row: Mapping[str, Any]) -> MessageDocument:
+    message: MessageDocument = {}
     for name, value in row.items():
         if value is None or value == "":
             continue
@@ -154,7 +202,7 @@ def _object(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON
         raise CommandError(f"The column {name} holds no JSON object") from error
 
 
-def _identified(message: Message) -> bytes:
+def _identified(message: MessageDocument) -> bytes:
     body = encode_message(message)
     return body if "messageId" in message else encode_message({**message, "messageId": _content_id(body)})
 

@@ -96,8 +96,13 @@ class Sender:
     def send(self, messages: Iterable[bytes], on_progress: Callable[[Sent], None] = lambda _: None) -> Sent:
         """Send all messages.
 
+        Args:
+            messages: As JSON.
+            on_progress: Called after each batch; a CommandError that it raises stops the sending.
+
         Raises:
-            SendingStoppedError: A batch was refused as a whole, or not answered after ATTEMPTS_MAX attempts.
+            SendingStoppedError: `on_progress` stopped it, a batch was refused as a whole, or not answered after
+                ATTEMPTS_MAX attempts.
         """
         sent = Sent()
         waiting: deque[Future[_Outcome]] = deque()
@@ -105,7 +110,8 @@ class Sender:
             try:
                 for batch in batches(messages):
                     waiting.append(pool.submit(self._deliver, batch))
-                    while waiting and (len(waiting) > 2 * self._connections or waiting[0].done()):
+                    # The first answer is waited for: what is wrong with everything shows in it.
+                    while waiting and (not sent.batches or len(waiting) > 2 * self._connections or waiting[0].done()):
                         self._note(sent, waiting.popleft().result())
                         on_progress(sent)
                 while waiting:

@@ -10,7 +10,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from cli.apply import write_key_of
 from cli.deployment import find_deployment
-from cli.rows import RowCounter, count_rows, read_messages
+from cli.problems import ERRORS, CommandError
+from cli.rows import RowCounter, count_rows, ignored_columns, read_messages
 from cli.send import Sender, SendingStoppedError, Sent
 from onefold.domain.mapping import RowMapping
 
@@ -34,17 +35,30 @@ def send_file(
         The exit code: 1 where messages were refused, else 0.
 
     Raises:
-        CommandError: The file cannot be read, or sending was given up; the text says how to go on.
+        CommandError: The file cannot be read, nothing in its first batch can be used, or sending was given up; the text
+            says how to go on.
     """
+    ignored = ignored_columns(path) if mapping is None else []
+    if ignored:
+        names = ", ".join(ignored)
+        ERRORS.print(f"warning: {path}: no fields of a message, and ignored without a --mapping: {names}", markup=False)
     deployment = find_deployment(env)
     sender = Sender(deployment.description.collector_url, write_key_of(deployment, source), connections=connections)
     rows = RowCounter()
     messages = islice(read_messages(path, mapping, rows), skip, None)
-    with _progress(console, disabled=as_json) as progress:
+    with _progress(console, disabled=as_json or not console.is_terminal) as progress:
         task = progress.add_task(path.name, total=count_rows(path), said="")
+
+        def note(now: Sent) -> None:
+            progress.update(task, completed=rows.read, said=_said(now))
+            if mapping is None and now.batches == 1 and _is_unusable(now):
+                raise CommandError(_unusable_text(path, now))
+
         try:
-            sent = sender.send(messages, lambda now: progress.update(task, completed=rows.read, said=_said(now)))
+            sent = sender.send(messages, note)
         except SendingStoppedError as error:
+            if mapping is None and _is_unusable(error.sent):
+                raise
             hint = f"; {skip + error.sent.done:,} messages are through, go on with --skip {skip + error.sent.done}"
             raise SendingStoppedError(f"{error}{hint}", error.sent) from error
         progress.update(task, completed=rows.read)
@@ -55,9 +69,19 @@ def send_file(
     return 1 if sent.refused else 0
 
 
+def _is_unusable(sent: Sent) -> bool:
+    return sent.refused == sent.done > 0
+
+
+def _unusable_text(path: Path, sent: Sent) -> str:
+    ((reason, _),) = sent.reasons.most_common(1)
+    refused = f"{path}: all of the first {sent.refused:,} messages were refused ({reason}: {sent.details[reason]})"
+    return f"{refused}; say with --mapping how rows become messages"
+
+
 def _progress(console: Console, *, disabled: bool) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[said]}"),
@@ -76,8 +100,8 @@ def _said(sent: Sent) -> str:
 def _show(console: Console, sent: Sent, path: Path) -> None:
     outcome = f"{sent.accepted:,} messages accepted, {sent.refused:,} refused, {sent.repeated:,} repeats dropped"
     way = f"{sent.batches:,} requests, {sent.bytes_sent / 1e6:.1f} MB compressed, {sent.retries:,} retries"
-    console.print(f"{path.name}: {outcome} ({way})")
+    console.print(f"{path.name}: {outcome} ({way})", markup=False)
     for reason, count in sent.reasons.most_common(REASONS_SHOWN_MAX):
-        console.print(f"  {count:,} {reason}: {sent.details[reason]}")
+        console.print(f"  {count:,} {reason}: {sent.details[reason]}", markup=False)
     if sent.refused:
         console.print('The refused messages are kept: onefold query "SELECT * FROM quarantine"')

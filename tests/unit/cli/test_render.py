@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from cli.render import profile_panel, rows_table, status_view
+from cli.render import answer_view, profile_panel, rows_table, status_view
 
 
 def shown(renderable: RenderableType) -> str:
@@ -43,8 +43,8 @@ def test_a_profile_is_shown_whole(profile: dict[str, Any]) -> None:
     text = shown(profile_panel(profile))
 
     for part in (
-        "p_1", "kim@posteo-demo.net", "1970-01-01 00:00:00 to 1970-01-02", "3 fragments on 2 devices, 1 merges",
-        "net 12.50", "name spring", "1 chats, 61 s, nps 9", "marketing: no", "vips since",
+        "p_1", "kim@posteo-demo.net", "1970-01-01 00:00:00 to 1970-01-02", "3 fragments on 2 devices, 1 merge",
+        "net 12.50", "name spring", "1 chat, 61 s, nps 9", "marketing: no", "vips since",
     ):  # fmt: skip
         assert part in text
     assert "[bold]gold[/]" in text  # a trait is no markup
@@ -91,3 +91,34 @@ def test_a_status_names_lag_and_trouble() -> None:
         "deliveries given up",
     ):
         assert part in text
+
+
+def test_short_rows_and_names_like_markup_are_shown_as_they_are() -> None:
+    text = shown(rows_table(("[/]", "[bold]b"), [("[/]",), ()]))
+
+    assert text.count("[/]") == 2
+    assert "[bold]b" in text
+    assert text.count("null") == 3
+    assert shown(rows_table((), [("1",)])).strip() == ""
+
+
+def test_a_profile_has_no_markup_anywhere(profile: dict[str, Any]) -> None:
+    orders = {"[/]": {"orders": 1, "units": 1, "gross": "1", "refunded": "0", "net": "1"}}
+
+    text = shown(profile_panel(profile | {"orders": orders, "profile_id": "[/p]", "fragments": 1, "devices": 0}))
+
+    assert "orders [/]" in text
+    assert "profile [/p]" in text
+    assert "1 fragment on 0 devices, 1 merge" in text
+
+
+def test_what_is_too_wide_for_a_table_is_shown_row_by_row() -> None:
+    columns = tuple(f"column_{number}" for number in range(20))
+    rows = [(*["[/]" * 5] * 19, "x" * 500)]
+    narrow, wide = Console(width=100), Console(width=1_000)
+
+    text = shown(answer_view(narrow, columns, rows))
+
+    assert "column_0: [/][/]" in text
+    assert text.count("x") == 200
+    assert "row 1" not in shown(answer_view(wide, columns, rows))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cli.problems import CommandError, UsageError
-from cli.rows import check_file, count_rows, read_messages
+from cli.rows import check_file, count_rows, ignored_columns, read_messages
 from onefold.domain.mapping import parse_mapping
 
 MAPPING = parse_mapping(
@@ -122,3 +122,55 @@ def test_a_damaged_file_gives_one_line(tmp_path: Path) -> None:
 
     with pytest.raises(CommandError, match=r"sales\.parquet: "):
         messages(path)
+
+
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        check_file(tmp_path)
+
+
+@pytest.mark.parametrize("header", ["a,a.b", "a.b,a", "properties.total,properties", "x,a.b.c,a.b"])
+def test_columns_that_claim_one_place_are_refused(header: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(f"{header}\n" + ",".join("1" for _ in header.split(",")) + "\n")
+
+    with pytest.raises(CommandError, match=r"the columns \S+ and \S+ claim the same place"):
+        messages(path)
+
+
+@pytest.mark.parametrize(("row", "said"), [("1,2,3,4,5", "5 values"), ("1", "1 value"), ("1,2,3", "3 values")])
+def test_a_row_of_another_length_is_named_by_its_line(row: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text('a,b,c,d\n"1\n2",2,3,4\n' + "1,2,3,4\n" * 18 + f"{row}\n1,2,3,4\n")
+
+    with pytest.raises(CommandError, match=rf"events\.csv:22: {said}, the header has 4; nothing was sent"):
+        count_rows(path)
+
+
+def test_every_row_of_a_csv_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_bytes('\ufefftype;event;user\'s\r\ntrack;"a;""b""\r\nc";1\r\n\r\n# x;y"z;\r\ntrack;ö;007\r\n'.encode())
+
+    read = messages(path)
+
+    assert [message.get("user's") for message in read] == ["1", None, "007"]
+    assert [message["event"] for message in read] == ['a;"b"\r\nc', 'y"z', "ö"]
+    assert count_rows(path) == 3
+    assert ignored_columns(path) == ["user's"]
+
+
+def test_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_bytes(b"a,b\n" + b"1,2\n" * 50_000 + "ö,1\n".encode("latin-1"))
+
+    with pytest.raises(CommandError, match=r"events\.csv: not a text in UTF-8"):
+        count_rows(path)
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "no header"), ("a,A\n1,2\n", "two columns are called a")])
+def test_a_header_must_name_the_columns(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(text)
+
+    with pytest.raises(CommandError, match=said):
+        count_rows(path)
