@@ -23,6 +23,7 @@ from onefold.adapters.compression import pack, unpack  # noqa: E402
 from onefold.domain.event import Event, EventBatch, Kind  # noqa: E402
 from onefold.domain.fragment import StoredFragment  # noqa: E402
 from onefold.domain.identifier import IdentifierHasher  # noqa: E402
+from onefold.domain.identity_rules import DEFAULT_RULES  # noqa: E402
 from onefold.use_cases.stitch import StreamRecord, stitch  # noqa: E402
 from tests.fakes.stores import MemoryFragments, MemoryGraph, MemoryTimeline  # noqa: E402
 
@@ -53,7 +54,8 @@ PRODUCT: dict[str, object] = {
 def shop_events(fragment: int, batch: int, count: int) -> list[Event]:
     """What a shop's visitor does: pages, products, now and then an order, an identify, a campaign."""
     hasher = IdentifierHasher(b"a secret for benchmarks, long enough")
-    identifiers = (hasher.identifier("user_id", f"u{fragment}"), hasher.identifier("anonymous_id", f"a{fragment}"))
+    named = {"user_id": f"u{fragment}", "anonymous_id": f"a{fragment}"}
+    identifiers = tuple(DEFAULT_RULES.identifier(hasher, kind, value) for kind, value in named.items())
     chance = random.Random(f"{fragment}/{batch}")
     events = []
     for number in range(count):

@@ -8,7 +8,7 @@ import httpx
 from cli.deployment import Deployment
 from cli.problems import CommandError, UsageError
 from onefold.domain.errors import IdentifierInvalid
-from onefold.domain.identifier import parse_identifier
+from onefold.domain.identity_rules import parse_identifier
 
 
 def fetch_profile(deployment: Deployment, identifier: str, collection: str = "") -> dict[str, Any]:

@@ -8,13 +8,28 @@ import msgspec
 
 from onefold.domain.event import Event, EventBatch, Kind, partition_key
 from onefold.domain.identifier import Identifier, IdentifierHasher
+from onefold.domain.identity_rules import DEFAULT_RULES, DEFAULT_TYPES
+from onefold.domain.normal_form import PhoneForm
 from onefold.use_cases.stitch import StreamRecord
 
 SECRET = b"a secret for tests, of 32 bytes or more"
-HASHER = IdentifierHasher(SECRET)
+
+
+class DefaultHasher(IdentifierHasher):
+    def identifier(self, kind: str, value: str) -> Identifier:
+        """An already normalised value, under the default rules."""
+        return DEFAULT_RULES.identifier(self, kind, value)
+
+
+HASHER = DefaultHasher(SECRET)
 NOON_MS = 1_750_000_000_000
 
 _numbers = count(1)
+
+
+def normalise(kind: str, raw: object, *, phone: PhoneForm | None = None) -> str | None:
+    """A value in the normal form of a type of the default rules."""
+    return DEFAULT_TYPES[kind].normalise(raw, phone)
 
 
 def identifier(text: str) -> Identifier:

@@ -6,6 +6,7 @@ from threading import Lock
 import msgspec
 
 from onefold.adapters.compression import pack, unpack
+from onefold.domain.decision import DecisionRecord
 from onefold.domain.errors import Unavailable, VersionConflict
 from onefold.domain.event import Event, Refusal
 from onefold.domain.fragment import StoredFragment
@@ -51,6 +52,7 @@ class MemoryGraph:
         self._lock = Lock()
         self.identities: dict[str, str] = {}
         self.stored_heads: dict[str, Head] = {}
+        self.records: dict[str, DecisionRecord] = {}
 
     def owners(self, keys: Collection[str]) -> dict[str, str]:
         with self._lock:
@@ -63,17 +65,22 @@ class MemoryGraph:
     def write(self, head: Head) -> None:
         self.commit(GraphChanges((head,), {}))
 
-    def commit(self, changes: GraphChanges) -> None:
-        if len(changes) > CHANGES_MAX:
+    def decision(self, decision_id: str) -> DecisionRecord | None:
+        return self.records.get(decision_id)
+
+    def commit(self, changes: GraphChanges, record: DecisionRecord | None = None) -> None:
+        if len(changes) + (record is not None) > CHANGES_MAX:
             raise ValueError("Too many changes for one transaction")
         with self._lock:
             stale = [head for head in changes.heads if self._version(head.profile_id) != head.version]
             lost = [key for key, change in changes.identities.items() if self.identities.get(key) != change.expected]
-            if stale or lost:
+            if stale or lost or (record is not None and record.decision.decision_id in self.records):
                 raise VersionConflict("Another writer changed a profile")
             for head in changes.heads:
                 self.stored_heads[head.profile_id] = msgspec.structs.replace(head, version=head.version + 1)
             self.identities.update({key: change.profile_id for key, change in changes.identities.items()})
+            if record is not None:
+                self.records[record.decision.decision_id] = record
 
     def _version(self, profile_id: str) -> int:
         head = self.stored_heads.get(profile_id)

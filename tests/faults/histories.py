@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from onefold.domain.event import Event, EventBatch, Kind, partition_key
-from onefold.domain.identifier import Identifier, normalise
-from tests.fakes.events import HASHER, NOON_MS
+from onefold.domain.identifier import Identifier
+from tests.fakes.events import HASHER, NOON_MS, normalise
 
 # Never more values of a type than a profile may have: every event joins all that it names.
 FREE = (

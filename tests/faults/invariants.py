@@ -10,7 +10,7 @@ import networkx as nx
 
 from onefold.domain.event import Event, FragmentKey, fragment_key
 from onefold.domain.head import Head
-from onefold.domain.identifier import DEFAULT_TYPES
+from onefold.domain.identity_rules import DEFAULT_TYPES
 from onefold.domain.profile import join_fragments, profile_document
 from onefold.use_cases.activate import Transition
 from onefold.use_cases.linking import link, live_head
@@ -68,7 +68,8 @@ def check_graph(river: River) -> None:
         bases = [FragmentKey.parse(key).base for key in head.fragments]
         for key in (*head.identifiers, *bases):
             assert live_head(heads, owners[key]) is head, "I3: an identifier leads to another profile"
-        if not any(each.why == "alias" for each in head.links):
+        evidence = [*head.links, *(each.link for each in head.retracted)]
+        if not any(each.why == "alias" for each in evidence):
             types = Counter(each.identifier.type for each in head.identifiers.values())
             assert all(count <= DEFAULT_TYPES[kind].limit for kind, count in types.items()), "I3: a limit is exceeded"
 

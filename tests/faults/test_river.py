@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from onefold.domain import facts, identifier, register
+from onefold.domain import facts, normal_form, register
 from onefold.domain.fragment import StoredFragment
 from onefold.domain.identity import GraphChanges
 from onefold.use_cases import linking
@@ -113,7 +113,7 @@ def _redirect_after_the_merge(patch: pytest.MonkeyPatch) -> None:
 
 
 def _link_blocked_values(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(identifier, "_is_blocked", lambda _text: False)
+    patch.setattr(normal_form, "is_blocked", lambda _text: False)
     histories.read.cache_clear()
 
 

@@ -13,17 +13,10 @@ from hypothesis import strategies as st
 from onefold.adapters.phone_numbers import read_e164
 from onefold.domain.errors import IdentifierInvalid
 from onefold.domain.event import Event, fragment_key, partition_key
-from onefold.domain.identifier import (
-    DEFAULT_TYPES,
-    KEY_BYTES,
-    Identifier,
-    IdentifierHasher,
-    normalise,
-    parse_identifier,
-    strongest,
-)
+from onefold.domain.identifier import DEVICE, KEY_BYTES, PERSON, Identifier, IdentifierHasher, strongest
+from onefold.domain.identity_rules import DEFAULT_TYPES, parse_identifier
 from onefold.domain.message_identifiers import IdentifierReader
-from tests.fakes.events import HASHER
+from tests.fakes.events import HASHER, normalise
 
 kinds = st.sampled_from(list(DEFAULT_TYPES))
 raws = st.text(max_size=40) | st.integers() | st.floats() | st.booleans() | st.none() | st.lists(st.integers())
@@ -99,7 +92,7 @@ def test_a_key_is_the_keyed_hash_that_another_library_computes(secret: bytes, ki
     oracle.update(f"{kind}\0{value}".encode())
     expected = urlsafe_b64encode(oracle.finalize()[:KEY_BYTES]).decode().rstrip("=")
 
-    assert IdentifierHasher(secret).identifier(kind, value) == Identifier(kind, value, f"{kind}:{expected}")
+    assert IdentifierHasher(secret).key(kind, value) == f"{kind}:{expected}"
 
 
 def test_a_short_secret_is_refused() -> None:
@@ -137,7 +130,7 @@ def test_the_identifiers_of_an_event_stand_distinct_and_strongest_first(claims: 
 @given(st.sets(identifiers, max_size=5))
 def test_an_events_partition_is_that_of_its_device_else_its_person(named: set[Identifier]) -> None:
     event = Event("m1", "track", "x", "web", tuple(sorted(named, key=lambda each: each.strength)), 0, 0)
-    device, person = strongest(named, device=True), strongest(named, device=False)
+    device, person = strongest(named, DEVICE), strongest(named, PERSON)
 
     key = fragment_key(event)
 

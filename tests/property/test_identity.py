@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from onefold.domain.event import Event, FragmentKey, fragment_key
 from onefold.domain.head import Head
-from onefold.domain.identifier import DEFAULT_TYPES
+from onefold.domain.identity_rules import DEFAULT_TYPES
 from onefold.use_cases.linking import Candidate, link, live_head
 from tests.fakes.events import NOON_MS, event
 from tests.fakes.stores import MemoryGraph

@@ -3,7 +3,7 @@
 import pytest
 
 from onefold.domain.errors import IdentifierInvalid
-from onefold.domain.identifier import parse_identifier
+from onefold.domain.identity_rules import parse_identifier
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Identity resolution, rule by rule."""
 
 from collections.abc import Sequence
-from itertools import permutations
+from itertools import combinations, islice, permutations
 from secrets import token_urlsafe
 
 import pytest
@@ -13,9 +13,16 @@ from onefold.domain.head import (
     IDENTIFIER_CHARACTERS_MAX,
     IDENTIFIERS_MAX,
     MERGES_MAX,
+    PARTED_MAX,
+    RETRACTED_MAX,
+    SPARE_LINKS_MAX,
     Attached,
+    Founding,
     Head,
     Link,
+    Parted,
+    Retracted,
+    profile_id_for,
 )
 from onefold.domain.identity import Attachment, GraphIncomplete, IdentityGraph
 from onefold.use_cases.linking import Candidate, link, live_head
@@ -208,7 +215,8 @@ def crowd(profile_id: str, size: int, *, name: str, merges: int = 0, length: int
         f"anonymous_id:{profile_id}{n}": Attached(identifier(f"anonymous_id:{n:0{length}}"), 1) for n in range(size - 1)
     }
     parts = tuple(f"{key_of(f'device_id:{profile_id}{n}')}|{key_of(name)}" for n in range(fragments))
-    return Head(profile_id, 1, known | {key_of(name): Attached(identifier(name), 1)}, (), parts, merges=merges)
+    foundings = {f"{profile_id}{number}": Founding(key_of(name), 1, 1) for number in range(merges + 1)}
+    return Head(profile_id, 1, known | {key_of(name): Attached(identifier(name), 1)}, (), parts, foundings=foundings)
 
 
 @pytest.mark.parametrize(
@@ -261,10 +269,25 @@ def test_the_largest_head_that_the_caps_allow_fits_an_item() -> None:
     largest = [identifier(f"anonymous_id:{noise(length)}") for _ in range(IDENTIFIERS_MAX)]
     identifiers = {each.key: Attached(each, NOON_MS + n) for n, each in enumerate(largest)}
     keys = list(identifiers)
-    links = tuple(Link(keys[0], key, NOON_MS + n, "web", noise(36)) for n, key in enumerate(keys))
-    fragments = tuple(f"{key_of(f'device_id:{n}')}|{keys[n]}" for n in range(FRAGMENTS_MAX))
 
-    assert len(pack(Head("p_1", 1, identifiers, links, fragments))) < ITEM_BYTES_MAX
+    def evidence(count: int) -> list[Link]:
+        """Each of another pair, learnt by a message of its own."""
+        pairs = islice(combinations(keys, 2), count)
+        return [Link(*pair, NOON_MS + n, "web", noise(36), "event", NOON_MS + n) for n, pair in enumerate(pairs)]
+
+    fragments = tuple(f"{key_of(f'device_id:{n}')}|{keys[n]}" for n in range(FRAGMENTS_MAX))
+    head = Head(
+        "p_1",
+        1,
+        identifiers,
+        tuple(evidence(IDENTIFIERS_MAX + SPARE_LINKS_MAX)),
+        fragments,
+        foundings={profile_id_for(key): Founding(key, NOON_MS, NOON_MS) for key in keys[: MERGES_MAX + 1]},
+        retracted=tuple(Retracted(link, NOON_MS, noise(36)) for link in evidence(RETRACTED_MAX)),
+        parted=tuple(Parted(keys[0], key, NOON_MS, noise(36)) for key in keys[:PARTED_MAX]),
+    )
+
+    assert len(pack(head)) < ITEM_BYTES_MAX
 
 
 def test_a_head_that_does_not_list_its_identifier_asks_to_read_again() -> None:

@@ -222,7 +222,20 @@ def test_what_is_let_through_is_written_down(fields: dict[str, Any], violation: 
     assert read(TRACK | fields).violations == ((violation,) if violation else ())
 
 
-def test_a_message_id_of_ours_is_the_same_for_the_same_message_sent_again_and_no_other() -> None:
+@pytest.mark.parametrize("given", [{}, *({"messageId": each} for each in (None, "", "x" * 10_000, 5, True, {"a": 1}))])
+def test_f08_a_message_id_that_is_none_is_replaced_and_said(given: dict[str, Any]) -> None:
+    """Missing, of ten kilobytes, or no text: the same message gets the same id again, and nothing is refused."""
+    sent = {"type": "track", "event": "Paid", "userId": "u1"} | given
+
+    first, again = read(sent), read(sent | {"sentAt": "2026-11-12T12:00:00Z"})
+
+    assert first.message_id.startswith("made-")
+    assert again.message_id == first.message_id
+    assert [violation for violation in first.violations if violation.startswith("message_id_")]
+
+
+def test_f08_a_message_id_of_ours_is_the_same_for_the_same_message_sent_again_and_no_other() -> None:
+    """A message without an id: ours is a hash of its source and content."""
     bare = {"type": "track", "event": "Paid", "userId": "u1", "properties": {"a": 1, "b": 2}}
     again = {"properties": {"b": 2, "a": 1}, **{name: bare[name] for name in ("userId", "event", "type")}}
 
@@ -241,7 +254,8 @@ def test_traits_are_those_of_identify_wherever_they_stand_and_of_a_group() -> No
     assert read(TRACK | remembered | {"type": "identify"}).traits == b'{"plan":"old"}'
     assert read(TRACK | remembered | {"type": "identify", "traits": {"plan": "new"}}).traits == b'{"plan":"new"}'
     group = read(TRACK | remembered | {"type": "group", "groupId": 7, "traits": {"seats": 5}})
-    assert (group.group_id, group.traits) == ("7", b'{"seats":5}')
+    assert group.account is not None
+    assert (group.account.value, group.traits) == ("7", b'{"seats":5}')
     assert read(TRACK | remembered | {"type": "group", "groupId": "7"}).traits == b"{}"
 
 

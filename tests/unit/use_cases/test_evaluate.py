@@ -112,7 +112,7 @@ def test_a_head_is_looked_at_when_its_fragments_or_memberships_changed() -> None
 
 
 def test_a_head_of_which_only_the_rest_changed_is_not() -> None:
-    assert to_evaluate(head(), head(version=7, merges=2)) is None
+    assert to_evaluate(head(), head(version=7, founded_at=2)) is None
     assert to_evaluate(head(fragments=("a|", "b|")), head(fragments=("b|", "a|"))) is None
 
 

@@ -74,7 +74,7 @@ def test_audiences_are_neither_empty_nor_everybody(day: Day) -> None:
 
 
 def test_nothing_identifies_with_a_value_that_is_blocked(day: Day) -> None:
-    from onefold.domain.identifier import normalise
+    from tests.fakes.events import normalise
 
     for profile in day.truth.profiles:
         for identifier in profile.identifiers:

@@ -1,11 +1,12 @@
 """The event as it travels: what collect makes of a message, and everything later reads."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Final, Literal
 
 import msgspec
 
-from onefold.domain.identifier import DEVICE_TYPES, Identifier
+from onefold.domain.identifier import DEVICE, PERSON, Identifier
 
 Kind = Literal["track", "identify", "page", "screen", "group", "alias"]
 KINDS: Final = ("track", "identify", "page", "screen", "group", "alias")
@@ -30,7 +31,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
         consent: Purpose → given, as this event states it; purposes that it does not mention are absent.
         violations: Slugs of what was wrong and let through.
         previous: An alias's former identity: candidates, of which the one that is known counts.
-        group_id: A group call's account, else empty.
+        account: What a group call is about, besides the person who makes it.
     """
 
     message_id: str
@@ -49,7 +50,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     consent: dict[str, bool] = {}
     violations: tuple[str, ...] = ()
     previous: tuple[Identifier, ...] = ()
-    group_id: str = ""
+    account: Identifier | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True):
@@ -79,40 +80,70 @@ class EventBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class FragmentKey(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one person did on one device: either may be absent, not both."""
+    """What one person did on one device: either may be absent, not both.
+
+    With an account it is what they said about that account. Each such part has a fragment of its own, because a
+    fragment has one writer, and an account has many members.
+    """
 
     device: str
     person: str
+    account: str = ""
 
     def __str__(self) -> str:
-        return f"{self.device}|{self.person}"
+        return f"{self.device}|{self.person}|{self.account}" if self.account else f"{self.device}|{self.person}"
 
     @property
     def base(self) -> str:
         """The identifier key whose owner is the fragment's profile: a fragment follows its base."""
-        return self.person or self.device
+        return self.account or self.person or self.device
+
+    @property
+    def member(self) -> str:
+        """Of a part of an account: the identifier key of who it is from, or empty."""
+        return (self.person or self.device) if self.account else ""
 
     @classmethod
     def parse(cls, text: str) -> "FragmentKey":
-        device, _, person = text.partition("|")
-        return cls(device, person)
+        device, _, rest = text.partition("|")
+        person, _, account = rest.partition("|")
+        return cls(device, person, account)
 
 
 def fragment_key(event: Event) -> FragmentKey | None:
     """The fragment that an event belongs to; None where it names nobody."""
     device = person = ""
     for identifier in event.identifiers:  # strongest first
-        if identifier.type in DEVICE_TYPES:
+        if identifier.role == DEVICE:
             device = device or identifier.key
-        else:
+        elif identifier.role == PERSON:
             person = person or identifier.key
     return FragmentKey(device, person) if device or person else None
 
 
-def partition_key(event: Event) -> str:
-    """The stream partition of an event: a function of its fragment's key, so that a fragment has one writer."""
+def parts(event: Event) -> Iterator[tuple[FragmentKey, Event]]:
+    """What an event says, by fragment: of its person, and of the account that a group call is about."""
     key = fragment_key(event)
-    return event.message_id if key is None else key.device or key.person
+    if key is not None:
+        yield key, event
+    if event.account is not None:
+        member = key or FragmentKey("", "")
+        yield FragmentKey(member.device, member.person, event.account.key), about_account(event, event.account)
+
+
+def about_account(event: Event, account: Identifier) -> Event:
+    """A group call as the account's own event: it identifies the account by its traits."""
+    return msgspec.structs.replace(
+        event, kind="identify", identifiers=(account,), account=None, consent={}, context=b"{}", previous=()
+    )
+
+
+def partition_key(event: Event) -> str:
+    """The stream partition of an event: a function of its fragments' keys, so that a fragment has one writer."""
+    key = fragment_key(event)
+    if key is not None:
+        return key.device or key.base
+    return event.message_id if event.account is None else event.account.key
 
 
 FINGERPRINT_BYTES: Final = 5  # one event in about 4 billion is mistaken for a repeat within a full ring

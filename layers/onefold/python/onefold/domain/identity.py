@@ -2,39 +2,50 @@
 
 The rules, in the order of an event's life: identifiers join strongest first, each with the profile that owns it, as
 long as the union keeps every limit; what would break one is left out and the event goes on without it. The oldest
-profile survives and the others become redirects. A device seen with two persons is shared: its anonymous events leave
-the first owner and become a profile of their own.
+profile survives and the others become redirects. A device seen with two persons is shared: by default its anonymous
+events leave the first owner and become a profile of their own.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from onefold.domain.event import Event, FragmentKey
 from onefold.domain.head import (
     FRAGMENTS_MAX,
-    IDENTIFIER_CHARACTERS_MAX,
-    IDENTIFIERS_MAX,
     MERGES_MAX,
+    PARTED_MAX,
+    RETRACTED_MAX,
     Attached,
+    Founding,
     Head,
     Link,
+    Parted,
     profile_id_for,
 )
-from onefold.domain.identifier import DEFAULT_TYPES, Identifier
+from onefold.domain.identifier import ACCOUNT, Identifier
+from onefold.domain.identity_rules import DEFAULT_RULES, USER_TYPE, IdentityRules
+from onefold.domain.parting import without_device
+from onefold.domain.union import CAPS, RIVAL_CHARACTERS, Union
 
-IDENTIFIERS_PER_EVENT_MAX: Final = 20
-SHARED_DEVICE: Final = "shared_device"
+REDIRECTS_MAX: Final = MERGES_MAX + 1
+Value = TypeVar("Value")
 
 
 class LimitReached(msgspec.Struct, frozen=True):
-    """An identifier that was left out, and of which type's limit or which cap."""
+    """An identifier that was left out, of which type, and which limit, cap or decision kept it out."""
 
     profile_id: str
     identifier_type: str
     limit: str
+    source: str = ""
+    message_id: str = ""
+
+    @property
+    def is_cap(self) -> bool:
+        """Whether a profile has reached its size: no ordinary person's, so that somebody should look."""
+        return self.limit in CAPS
 
 
 class Attachment(msgspec.Struct, frozen=True):
@@ -85,14 +96,17 @@ class IdentityGraph:
     Applying a batch's events here one by one gives what applying them one by one to the store would give.
     """
 
-    def __init__(self, heads: Mapping[str, Head], owners: Mapping[str, str]) -> None:
+    def __init__(
+        self, heads: Mapping[str, Head], owners: Mapping[str, str], rules: IdentityRules = DEFAULT_RULES
+    ) -> None:
         """Take what was read.
 
         Args:
             heads: Profile id → head, with every redirect's target.
             owners: Identifier key → profile id as stored; identifiers that nobody owns are absent.
+            rules: Those in force.
         """
-        self._read_heads, self._read_owners = heads, owners
+        self._read_heads, self._read_owners, self._rules = heads, owners, rules
         self._heads, self._owners = dict(heads), dict(owners)
 
     def changes(self) -> GraphChanges:
@@ -108,12 +122,15 @@ class IdentityGraph:
         """The live profile that owns an identifier.
 
         Raises:
-            GraphIncomplete: The identifier's profile was not read, or does not list it.
+            GraphIncomplete: The identifier's profile was not read, or does not list it; or a profile lists it that is
+                said not to own it.
         """
         profile_id = self._owners.get(key)
         if profile_id is None:
+            if any(key in head.identifiers for head in self._heads.values()):
+                raise GraphIncomplete
             return None
-        for _ in range(MERGES_MAX + 1):
+        for _ in range(REDIRECTS_MAX):
             head = self._heads.get(profile_id)
             if head is None:
                 raise GraphIncomplete
@@ -130,188 +147,183 @@ class IdentityGraph:
         Raises:
             GraphIncomplete: The part that was read is not enough; read again.
         """
-        union = _Union(self, event)
+        union = Union(self, event, self._rules)
         for identifier in event.identifiers:
             union.try_to_join(identifier)
         for identifier in self._former_identity(event):
-            union.join_by_alias(identifier)
+            if not union.attached.get(identifier.key):
+                union.try_to_join(identifier, "alias")
         is_new = not union.heads
-        survivor = self._settle(union, fragment)
-        self._part_shared_devices(union, event)
+        survivor = self._settle(union, str(fragment))
+        self._part_contested_devices(union, survivor.profile_id)
+        self._note_rivals(union)
         return Attachment(
             survivor.profile_id,
-            union.attached,
+            self._settled(union, fragment),
             tuple(head.profile_id for head in union.heads if head.profile_id != survivor.profile_id),
             is_new,
-            tuple(LimitReached(survivor.profile_id, *finding) for finding in union.findings),
+            tuple(
+                LimitReached(survivor.profile_id, *finding, event.source, event.message_id)
+                for finding in union.findings
+            ),
         )
+
+    def join(self, link: Link) -> Attachment | str:
+        """Bring two known identifiers together on evidence that is no event's.
+
+        Returns:
+            The attachment, or the rule that forbids it.
+
+        Raises:
+            GraphIncomplete: As above.
+        """
+        left, right = self.owner(link.left), self.owner(link.right)
+        if left is None or right is None:
+            raise GraphIncomplete
+        pair = sorted(
+            (left.identifiers[link.left].identifier, right.identifiers[link.right].identifier),
+            key=lambda each: each.strength,
+        )
+        event = Event(link.message_id, "alias", "", link.source, tuple(pair), link.at, link.received_at)
+        union = Union(self, event, self._rules)
+        union.try_to_join(pair[0])
+        broken = union.try_to_join(pair[1], link.why)
+        if broken:
+            return broken
+        survivor = self._settle(union, "", probability=link.probability)
+        merged = tuple(head.profile_id for head in union.heads if head.profile_id != survivor.profile_id)
+        return Attachment(survivor.profile_id, union.attached, merged)
 
     def _former_identity(self, event: Event) -> Iterable[Identifier]:
         """Of an alias's candidates those that are known, else the first."""
         known = [candidate for candidate in event.previous if self.owner(candidate.key)]
         return known or event.previous[:1]
 
-    def _settle(self, union: "_Union", fragment: FragmentKey) -> Head:
+    def _settle(self, union: Union, fragment: str, *, probability: float = 1.0) -> Head:
         """Let the oldest profile of the union take everything; the others become redirects."""
         event, founder = union.event, union.event.identifiers[0]
         if union.heads:
             survivor, *losers = sorted(union.heads, key=lambda head: head.age)
         else:
-            survivor, losers = Head(profile_id_for(founder.key), event.at), []
-        identifiers = dict(survivor.identifiers)
+            survivor, losers = _founded(event, founder), []
+        identifiers, foundings = dict(survivor.identifiers), dict(survivor.foundings)
         fragments = dict.fromkeys([*survivor.fragments, *(key for head in losers for key in head.fragments)])
         for head in losers:
             identifiers.update(head.identifiers)
+            foundings.update(head.foundings)
             self._heads[head.profile_id] = Head(
                 head.profile_id, head.founded_at, merged_into=survivor.profile_id, version=head.version
             )
         for identifier in union.newcomers:
             identifiers[identifier.key] = Attached(identifier, event.at)
             self._owners[identifier.key] = survivor.profile_id
-        if len(fragments) < FRAGMENTS_MAX:
-            fragments[str(fragment)] = None
-        elif str(fragment) not in fragments:
+        if fragment and len(fragments) < FRAGMENTS_MAX:
+            fragments[fragment] = None
+        elif fragment and fragment not in fragments:
             union.findings.append((founder.type, "fragments"))
+        links = [msgspec.structs.replace(link, probability=probability) for link in union.links()]
         grown = msgspec.structs.replace(
             survivor,
             identifiers=identifiers,
-            links=(*survivor.links, *(link for head in losers for link in head.links), *union.links()),
+            foundings=foundings,
+            links=(*survivor.links, *(link for head in losers for link in head.links), *links),
             fragments=tuple(fragments),
-            merges=survivor.merges + sum(1 + head.merges for head in losers),
+            retracted=_last(RETRACTED_MAX, [each for head in (survivor, *losers) for each in head.retracted]),
+            parted=_still_parted([survivor, *losers], identifiers),
         )
         if grown != survivor or survivor.profile_id not in self._heads:
             self._heads[survivor.profile_id] = grown
         return self._heads[survivor.profile_id]
 
-    def _part_shared_devices(self, union: "_Union", event: Event) -> None:
+    def _settled(self, union: Union, fragment: FragmentKey) -> dict[str, bool]:
+        """What the fragment may remember. Where the last person has the device, each login must be seen."""
+        if self._rules.shared_devices != "last" or not fragment.person:
+            return union.attached
+        devices = {each.key for each in union.event.identifiers if each.is_device}
+        return {key: joined for key, joined in union.attached.items() if key not in devices}
+
+    def _part_contested_devices(self, union: Union, survivor_id: str) -> None:
         """Take a device that two persons use, with its anonymous events, out of its first owner's profile."""
+        event = union.event
         for device in event.identifiers:
-            owner = self.owner(device.key) if device.key in union.shared_devices else None
-            if owner is None or owner.is_shared_device:
+            owner = self.owner(device.key) if device.key in union.contested else None
+            if owner is None or owner.is_shared_device or self._rules.shared_devices == "first":
                 continue
             anonymous = str(FragmentKey(device.key, ""))
-            attached = owner.identifiers[device.key]
-            shared = Head(
-                profile_id_for(device.key, shared=True),
-                attached.at,
-                identifiers={device.key: attached},
-                fragments=(anonymous,) if anonymous in owner.fragments else (),
-                is_shared_device=True,
-            )
-            self._heads[shared.profile_id] = shared
-            self._owners[device.key] = shared.profile_id
-            self._heads[owner.profile_id] = msgspec.structs.replace(
-                owner,
-                identifiers={key: kept for key, kept in owner.identifiers.items() if key != device.key},
-                fragments=tuple(key for key in owner.fragments if key != anonymous),
-            )
+            fragments = (anonymous,) if anonymous in owner.fragments else ()
+            at = owner.identifiers[device.key].at
+            if self._rules.shared_devices == "separate":
+                shared_id = profile_id_for(device.key, shared=True)
+                self._heads[shared_id] = Head(
+                    shared_id,
+                    at,
+                    identifiers={device.key: Attached(device, at)},
+                    fragments=fragments,
+                    kind="shared_device",
+                    foundings={shared_id: Founding(device.key, at, event.received_at)},
+                    split_from=owner.profile_id,
+                )
+                self._owners[device.key] = shared_id
+            elif event.at < at or not self._hand_over(device, fragments, union, survivor_id):
+                continue
+            self._heads[owner.profile_id] = without_device(owner, device, fragments, event.received_at)
 
-
-class _Union:
-    """The profiles and new identifiers that one event brings together, grown while every limit holds."""
-
-    def __init__(self, graph: IdentityGraph, event: Event) -> None:
-        self.event = event
-        self.heads: list[Head] = []
-        self.newcomers: list[Identifier] = []
-        self.attached: dict[str, bool] = {}
-        self.shared_devices: set[str] = set()
-        self.findings: list[tuple[str, str]] = []
-        self._graph = graph
-        self._joining: list[tuple[Identifier, str]] = []  # what this event links anew, and why
-
-    def try_to_join(self, identifier: Identifier) -> None:
-        owner = self._graph.owner(identifier.key)
-        is_first = not self.attached
-        broken = None if is_first else self._broken_limit(identifier, owner)
-        if broken is None:
-            self._join(identifier, owner, "event")
-            return
-        self._leave_out(identifier, broken)
-        if identifier.is_device and owner is not None and self._is_of_another_person(owner):
-            self.shared_devices.add(identifier.key)
-
-    def join_by_alias(self, identifier: Identifier) -> None:
-        """An alias is explicit and may exceed a type's limit, no other; it says so in its evidence."""
-        if self.attached.get(identifier.key):
-            return
-        owner = self._graph.owner(identifier.key)
-        broken = self._broken_bound(identifier, owner)
-        if broken is None:
-            self.shared_devices.discard(identifier.key)
-            self._join(identifier, owner, "alias")
-            return
-        self._leave_out(identifier, broken)
-
-    def links(self) -> list[Link]:
-        """Evidence for what is new here: each joining identifier beside the event's strongest."""
-        event = self.event
-        first = event.identifiers[0]
-        return [
-            Link(first.key, identifier.key, event.at, event.source, event.message_id, why)
-            for identifier, why in self._joining
-            if identifier.key != first.key
-        ]
-
-    def _join(self, identifier: Identifier, owner: Head | None, why: str) -> None:
-        self.attached[identifier.key] = True
-        if owner is None:
-            self.newcomers.append(identifier)
-            self._joining.append((identifier, why))
-        elif all(head.profile_id != owner.profile_id for head in self.heads):
-            if self.attached.keys() - {identifier.key}:
-                self._joining.append((identifier, why))
-            self.heads.append(owner)
-
-    def _leave_out(self, identifier: Identifier, broken: str) -> None:
-        self.attached[identifier.key] = False
-        if broken != SHARED_DEVICE:
-            self.findings.append((identifier.type, broken))
-
-    def _broken_limit(self, identifier: Identifier, owner: Head | None) -> str | None:
-        """The limit or cap that taking this identifier in would break, or None."""
-        return self._broken_bound(identifier, owner) or self._broken_type(self._joining_with(identifier, owner))
-
-    def _joining_with(self, identifier: Identifier, owner: Head | None) -> Mapping[str, Attached]:
-        """The identifiers that come along with this one."""
-        if owner is None:
-            return {identifier.key: Attached(identifier, self.event.at)}
-        return {} if any(head.profile_id == owner.profile_id for head in self.heads) else owner.identifiers
-
-    def _broken_bound(self, identifier: Identifier, owner: Head | None) -> str | None:
-        """What no evidence may exceed: a shared device is nobody's, and a profile has a size."""
-        if owner is not None and any(head.profile_id == owner.profile_id for head in self.heads):
-            return None
-        if (owner is not None and owner.is_shared_device) or any(head.is_shared_device for head in self.heads):
-            return SHARED_DEVICE
-        if len(self.attached) >= IDENTIFIERS_PER_EVENT_MAX:
-            return "identifiers_per_event"
-        return self._broken_cap(identifier, owner)
-
-    def _broken_cap(self, identifier: Identifier, owner: Head | None) -> str | None:
-        """Which of a head's bounds the union would break; a head that outgrew its item would stop its stream."""
-        heads = self.heads if owner is None else [*self.heads, owner]
-        if sum(head.merges for head in heads) + max(0, len(heads) - 1) > MERGES_MAX:
-            return "merges"
-        values = [attached.identifier.value for head in heads for attached in head.identifiers.values()]
-        values += [newcomer.value for newcomer in self.newcomers]
-        if owner is None:
-            values.append(identifier.value)
-        if len(values) > IDENTIFIERS_MAX or sum(map(len, values)) > IDENTIFIER_CHARACTERS_MAX:
-            return "identifiers"
-        return "fragments" if owner and sum(len(head.fragments) for head in heads) > FRAGMENTS_MAX else None
-
-    def _broken_type(self, joining: Mapping[str, Attached]) -> str | None:
-        counts = Counter(attached.identifier.type for attached in joining.values())
-        together = Counter(identifier.type for identifier in self.newcomers)
-        for head in self.heads:
-            together.update(attached.identifier.type for attached in head.identifiers.values())
-        broken = [kind for kind, count in counts.items() if count + together[kind] > DEFAULT_TYPES[kind].limit]
-        return min(broken, key=lambda kind: DEFAULT_TYPES[kind].priority, default=None)
-
-    def _is_of_another_person(self, owner: Head) -> bool:
-        """Whether both sides name a person; only then does a clash make the device a shared one."""
-        mine = any(
-            not identifier.is_device and self.attached.get(identifier.key) for identifier in self.event.identifiers
+    def _hand_over(self, device: Identifier, fragments: tuple[str, ...], union: Union, survivor_id: str) -> bool:
+        """Give a device to the person who was seen on it last, if there is room for it."""
+        survivor, event = self._heads[survivor_id], union.event
+        devices = [each for each in survivor.identifiers.values() if each.identifier.type == device.type]
+        if (
+            len(devices) >= self._rules.type_of(device.type).limit
+            or len(survivor.identifiers) >= self._rules.identifiers_max
+            or len(survivor.fragments) + len(fragments) > FRAGMENTS_MAX
+        ):
+            return False
+        link = Link(
+            event.identifiers[0].key, device.key, event.at, event.source, event.message_id, "event", event.received_at
         )
-        return mine and any(not attached.identifier.is_device for attached in owner.identifiers.values())
+        self._heads[survivor_id] = msgspec.structs.replace(
+            survivor,
+            identifiers={**survivor.identifiers, device.key: Attached(device, event.at)},
+            links=(*survivor.links, link),
+            fragments=tuple(dict.fromkeys([*survivor.fragments, *fragments])),
+        )
+        self._owners[device.key] = survivor_id
+        return True
+
+    def _note_rivals(self, union: Union) -> None:
+        """Remember with whose user id a value was seen that belongs to somebody else, until it links no more."""
+        first = union.event.identifiers[0]
+        if first.type != USER_TYPE:
+            return
+        rival = first.key.rpartition(":")[2][:RIVAL_CHARACTERS]
+        for key in union.met:
+            owner = self.owner(key)
+            if owner is None or first.key in owner.identifiers:
+                continue
+            attached = owner.identifiers[key]
+            if rival in attached.rivals or len(attached.rivals) > self._rules.generic_users:
+                continue
+            met = msgspec.structs.replace(attached, rivals=tuple(sorted((*attached.rivals, rival))))
+            self._heads[owner.profile_id] = msgspec.structs.replace(owner, identifiers={**owner.identifiers, key: met})
+
+
+def _founded(event: Event, founder: Identifier) -> Head:
+    profile_id = profile_id_for(founder.key)
+    return Head(
+        profile_id,
+        event.at,
+        kind="account" if founder.role == ACCOUNT else "person",
+        foundings={profile_id: Founding(founder.key, event.at, event.received_at)},
+    )
+
+
+def _still_parted(heads: Iterable[Head], together: Mapping[str, Attached]) -> tuple[Parted, ...]:
+    """Pairs that are still apart; what explicit evidence has brought together is so no more."""
+    parted = {
+        each: None for head in heads for each in head.parted if not (each.left in together and each.right in together)
+    }
+    return _last(PARTED_MAX, parted)
+
+
+def _last(count: int, values: Iterable[Value]) -> tuple[Value, ...]:
+    return tuple(values)[-count:]

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from onefold.domain.errors import MappingInvalid
-from onefold.domain.identifier import DEFAULT_TYPES
+from onefold.domain.identity_rules import DEFAULT_TYPES
 
 Row = Mapping[str, object]
 Message = dict[str, object]

@@ -94,8 +94,16 @@ class EventReader:
         properties = _object(message.properties, "properties")
         traits = _traits(kind, message, context)
         name, group_id = _name(kind, message, properties), _group_id(kind, message)
-        trusted = properties if self.source.email_in_properties else {}
-        claims = claims_of(kind, name, message, context=context, traits=traits, properties=trusted)
+        claims = claims_of(
+            kind,
+            name,
+            message,
+            self.identifiers.rules,
+            context=context,
+            traits=traits,
+            properties=properties,
+            is_email_trusted=self.source.email_in_properties,
+        )
         identifiers = self.identifiers.read(claims, violations)
         # Browsers leave previousId out and mean the anonymous id.
         previous = (
@@ -105,6 +113,7 @@ class EventReader:
             raise EventInvalid(
                 "alias_incomplete", "Send usable values in userId and previousId", pointer="#/previousId"
             )
+        account = self.identifiers.read_account(group_id, violations) if group_id else None
         if not identifiers:
             violations.append("identifier_missing")
         original_at, sent_at = self._client_times(message, violations)
@@ -130,7 +139,7 @@ class EventReader:
             # The list fills up to the line above, so this one stands below all that may add to it.
             violations=tuple(dict.fromkeys(violations)),
             previous=previous,
-            group_id=group_id,
+            account=account,
         )
         if len(event.traits) + len(event.properties) + len(event.context) > self.source.event_bytes_max:
             limit = self.source.event_bytes_max

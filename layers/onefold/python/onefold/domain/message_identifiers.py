@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from onefold.domain.event import Kind
-from onefold.domain.identifier import DEFAULT_TYPES, Identifier, IdentifierHasher, normalise
+from onefold.domain.identifier import REFERENCE, Identifier, IdentifierHasher
+from onefold.domain.identity_rules import ACCOUNT_TYPE, DEFAULT_RULES, IdentityRules
 
 if TYPE_CHECKING:
     from onefold.domain.message import Message
@@ -25,6 +26,9 @@ EMAIL_EVENTS: Final = frozenset(
     ]
 )  # fmt: skip
 
+ADVERTISING_ID: Final = ("device", "advertisingId")
+AD_TRACKING: Final = ("device", "adTrackingEnabled")
+EMAIL: Final = ("traits", "email")
 MALFORMED: Final = False  # in the place of a value: a bool is none
 Raw = str | int | float
 # Identifier type, value as sent, and what is put before the normalised value.
@@ -33,38 +37,56 @@ Claim = tuple[str, Raw, str]
 PhoneReader = Callable[[str, str], str | None]
 
 
-def claims_of(
+def claims_of(  # noqa: PLR0913 - the parts of a message
     kind: Kind,
     name: str,
     message: "Message",
+    rules: IdentityRules,
     *,
     context: dict[str, Any],
     traits: dict[str, Any],
     properties: dict[str, Any],
+    is_email_trusted: bool = False,
 ) -> list[tuple[str, object, str]]:
     """Collect what a message claims to be identifiers, unchecked.
 
-    Traits count for identify only, whichever place they were in; `properties` are those of a source that says so.
+    Traits count for identify only, whichever place they were in. `is_email_trusted`: whether the source says that
+    `properties.email` of its track events names the person.
     """
+    places = rules.places
     claims: list[tuple[str, object, str]] = []
     if message.user_id is not None:
-        claims.append(("user_id", message.user_id, ""))
+        claims += [(each, message.user_id, "") for each in places.user_id]
     if message.anonymous_id is not None:
-        claims.append(("anonymous_id", message.anonymous_id, ""))
-    if context.get("externalIds"):
-        claims += _external(context["externalIds"])
-    if context.get("device"):
-        claims += _device(context["device"])
+        claims += [(each, message.anonymous_id, "") for each in places.anonymous_id]
+    if context:
+        if context.get("externalIds"):
+            claims += _external(context["externalIds"], rules)
+        for each, path in places.context:
+            if path[0] in context and not _is_tracking_refused(path, context):
+                claims.append((each, _at(context, path), ""))
     if kind == "identify":
-        claims += [("email", traits.get("email"), ""), ("phone", traits.get("phone"), "")]
+        claims += [(each, _at(traits, path), "") for each, path in places.traits]
     elif kind == "track":
-        claims.append(("email", properties.get("email"), ""))
-        if name in EMAIL_EVENTS and isinstance(context.get("traits"), dict):
-            claims.append(("email", context["traits"].get("email"), ""))
+        claims += [("email", properties.get("email"), "")] if is_email_trusted else []
+        claims += [("email", _at(context, EMAIL), "")] if name in EMAIL_EVENTS else []
+    claims += [(each, _at(properties, path), "") for each, path in places.properties]
     return claims
 
 
-def _external(declared: object) -> list[tuple[str, object, str]]:
+def _at(part: object, path: tuple[str, ...]) -> object:
+    """The value at a path; None where there is none."""
+    for step in path:
+        part = part.get(step) if isinstance(part, dict) else None
+    return part
+
+
+def _is_tracking_refused(path: tuple[str, ...], context: dict[str, Any]) -> bool:
+    """Whether the device's owner has opted out of being tracked by its advertising id."""
+    return path == ADVERTISING_ID and _at(context, AD_TRACKING) is False
+
+
+def _external(declared: object, rules: IdentityRules) -> list[tuple[str, object, str]]:
     if not isinstance(declared, list):
         return [("external_id", MALFORMED, "")]
     claims: list[tuple[str, object, str]] = []
@@ -72,36 +94,32 @@ def _external(declared: object) -> list[tuple[str, object, str]]:
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
             claims.append(("external_id", MALFORMED, ""))
         elif entry.get("collection") != "accounts":  # an account is no person
-            claims.append(_external_one(entry["type"], entry.get("id")))
+            claims += _external_one(entry["type"], entry.get("id"), rules)
     return claims
 
 
-def _external_one(kind: str, value: object) -> tuple[str, object, str]:
-    if kind in DEFAULT_TYPES:
-        return kind, value, ""
-    return ("device_id", value, "") if kind in DEVICE_ALIASES else ("external_id", value, f"{kind}:")
-
-
-def _device(device: object) -> list[tuple[str, object, str]]:
-    if not isinstance(device, dict):
-        return []
-    claims: list[tuple[str, object, str]] = [("device_id", device.get("id"), "")]
-    if device.get("adTrackingEnabled") is not False:
-        claims.append(("device_id", device.get("advertisingId"), ""))
-    return claims
+def _external_one(kind: str, value: object, rules: IdentityRules) -> list[tuple[str, object, str]]:
+    if kind in rules.types:
+        return [(kind, value, "")]
+    if kind in DEVICE_ALIASES:
+        return [("device_id", value, "")]
+    return [(each, value, f"{kind}:") for each in rules.places.external]
 
 
 class IdentifierReader:
     """Normalises and keys the identifiers of one request, each value once: a batch repeats them."""
 
-    def __init__(self, hasher: IdentifierHasher, phone: PhoneReader, phone_region: str) -> None:
+    def __init__(
+        self, hasher: IdentifierHasher, phone: PhoneReader, phone_region: str, rules: IdentityRules = DEFAULT_RULES
+    ) -> None:
+        self.rules = rules
         self._hasher = hasher
         self._phone = phone
         self._phone_region = phone_region
         self._read: dict[tuple[Claim, ...], tuple[tuple[Identifier, ...], tuple[str, ...]]] = {}
 
     def read(self, claims: list[tuple[str, object, str]], violations: list[str]) -> tuple[Identifier, ...]:
-        """The identifiers among the claims: distinct, strongest first.
+        """The identifiers among the claims: distinct, strongest first; none where only references are named.
 
         What cannot identify anybody leaves a violation, `<type>_unusable`; what is absent or empty leaves none.
         """
@@ -124,19 +142,31 @@ class IdentifierReader:
         claims = [(kind, previous, "") for kind in ("user_id", "anonymous_id")]
         return self.read(claims, [])
 
+    def read_account(self, given: str, violations: list[str]) -> Identifier | None:
+        """A group call's account; None where its id is a placeholder."""
+        value = self.rules.type_of(ACCOUNT_TYPE).normalise(given)
+        if value is None:
+            violations.append(f"{ACCOUNT_TYPE}_unusable")
+            return None
+        return self.rules.identifier(self._hasher, ACCOUNT_TYPE, value)
+
     def _identify(self, claims: tuple[Claim, ...]) -> tuple[tuple[Identifier, ...], tuple[str, ...]]:
         found: set[tuple[int, str, str]] = set()
         violations: list[str] = []
-        for kind, raw, prefix in claims:
-            value = normalise(kind, raw, phone=self._e164)
+        for name, raw, prefix in claims:
+            kind = self.rules.type_of(name)
+            value = kind.normalise(raw, self._e164)
             if value is None:
-                violations.append(f"{kind}_unusable")
+                violations.append(f"{name}_unusable")
             else:
-                found.add((DEFAULT_TYPES[kind].priority, kind, prefix + value))
+                found.add((kind.priority, name, prefix + value))
         if len(found) > IDENTIFIERS_MAX:
             violations.append("identifiers_too_many")
         strongest_first = sorted(found)[:IDENTIFIERS_MAX]  # as Identifier.strength has it
-        return tuple(self._hasher.identifier(kind, value) for _, kind, value in strongest_first), tuple(violations)
+        if not strongest_first or self.rules.type_of(strongest_first[0][1]).role == REFERENCE:
+            return (), tuple(violations)
+        identifiers = (self.rules.identifier(self._hasher, name, value) for _, name, value in strongest_first)
+        return tuple(identifiers), tuple(violations)
 
     def _e164(self, text: str) -> str | None:
         return self._phone(text, self._phone_region)

@@ -68,8 +68,8 @@ def evaluate(
 
 
 def _memberships(head: Head, audiences: Sequence[CurrentAudience], facts: Facts, now_ms: int) -> dict[str, Membership]:
-    """Audience → membership; one that goes on keeps its beginning. A shared device is nobody's, and in no audience."""
-    if head.is_shared_device:
+    """Audience → membership; one that goes on keeps its beginning. Audiences are of persons."""
+    if head.kind != "person":
         return {}
     return {
         each.audience.name: head.memberships.get(each.audience.name, Membership(now_ms, each.version))

@@ -9,10 +9,11 @@ from onefold.domain.errors import VersionConflict
 from onefold.domain.event import Event, FragmentKey
 from onefold.domain.head import Head
 from onefold.domain.identity import Attachment, GraphChanges, GraphIncomplete, IdentityGraph
+from onefold.domain.identity_rules import DEFAULT_RULES, IdentityRules
 
 LINK_ATTEMPTS_MAX: Final = 8
 CANDIDATES_PER_COMMIT: Final = 25
-CHANGES_PER_COMMIT: Final = 60  # a transaction takes 100 items; one more event adds fewer than 40
+CHANGES_PER_COMMIT: Final = 40  # a transaction takes 100 items; one more event adds at most three an identifier
 
 
 class GraphStore(Protocol):
@@ -66,7 +67,7 @@ def live_head(heads: Mapping[str, Head], profile_id: str) -> Head | None:
     return head
 
 
-def link(store: GraphStore, candidates: Sequence[Candidate]) -> list[Attachment]:
+def link(store: GraphStore, candidates: Sequence[Candidate], rules: IdentityRules = DEFAULT_RULES) -> list[Attachment]:
     """Attach events to profiles, in their order, as if one by one.
 
     Returns:
@@ -84,7 +85,7 @@ def link(store: GraphStore, candidates: Sequence[Candidate]) -> list[Attachment]
     while len(attachments) < len(candidates):
         remaining = candidates[len(attachments) : len(attachments) + span]
         try:
-            attachments.extend(_link_once(store, remaining))
+            attachments.extend(_link_once(store, remaining, rules))
             attempts, span = 0, CANDIDATES_PER_COMMIT
         except (VersionConflict, GraphIncomplete) as conflict:
             attempts += 1
@@ -96,10 +97,10 @@ def link(store: GraphStore, candidates: Sequence[Candidate]) -> list[Attachment]
     return attachments
 
 
-def _link_once(store: GraphStore, candidates: Sequence[Candidate]) -> list[Attachment]:
+def _link_once(store: GraphStore, candidates: Sequence[Candidate], rules: IdentityRules) -> list[Attachment]:
     """Attach as many of the candidates as one transaction takes, at least one."""
     heads, owners = read_graph(store, _keys(candidates))
-    graph = IdentityGraph(heads, owners)
+    graph = IdentityGraph(heads, owners, rules)
     attachments: list[Attachment] = []
     for candidate in candidates:
         attachments.append(graph.add(candidate.event, candidate.fragment))

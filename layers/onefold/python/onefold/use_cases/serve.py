@@ -9,7 +9,8 @@ import msgspec
 from onefold.domain.errors import ProfileNotFound, Rejected
 from onefold.domain.event import Event
 from onefold.domain.head import Head
-from onefold.domain.identifier import IdentifierHasher, parse_identifier
+from onefold.domain.identifier import IdentifierHasher
+from onefold.domain.identity_rules import DEFAULT_RULES, IdentityRules, parse_identifier
 from onefold.domain.profile import (
     Profile,
     audiences_document,
@@ -75,7 +76,9 @@ def parse_page(parameters: Mapping[str, str]) -> Page:
     return Page(limit, parameters.get("next", ""))
 
 
-def find_head(graph: GraphStore, hasher: IdentifierHasher, identifier: str) -> Head:
+def find_head(
+    graph: GraphStore, hasher: IdentifierHasher, identifier: str, rules: IdentityRules = DEFAULT_RULES
+) -> Head:
     """The live head of `type:value` or `profile_id:p_…`; redirects are followed.
 
     Raises:
@@ -87,7 +90,7 @@ def find_head(graph: GraphStore, hasher: IdentifierHasher, identifier: str) -> H
         profile_id = identifier.removeprefix(PROFILE_ID)
         heads = read_heads(graph, [profile_id] if profile_id else [])
     else:
-        key = hasher.identifier(*parse_identifier(identifier)).key
+        key = hasher.key(*parse_identifier(identifier, rules))
         heads, owners = read_graph(graph, [key])
         profile_id = owners.get(key, "")
     head = live_head(heads, profile_id)

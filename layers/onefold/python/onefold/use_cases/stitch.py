@@ -7,9 +7,10 @@ from typing import Final, Protocol
 import msgspec
 
 from onefold.domain.errors import Unavailable
-from onefold.domain.event import Event, EventBatch, FragmentKey, fragment_key
+from onefold.domain.event import Event, EventBatch, FragmentKey, parts
 from onefold.domain.fragment import StoredFragment, fold_events, is_unlinked, settle
 from onefold.domain.identity import Attachment, LimitReached
+from onefold.domain.identity_rules import DEFAULT_RULES, IdentityRules
 from onefold.use_cases.linking import Candidate, GraphStore, link
 
 
@@ -48,6 +49,15 @@ class Timeline(Protocol):
         """
 
 
+class Findings(Protocol):
+    def publish(self, findings: Sequence[LimitReached]) -> None:
+        """Tell of what identity resolution left out, at least once.
+
+        Raises:
+            Unavailable: Not all were taken.
+        """
+
+
 class StreamRecord(msgspec.Struct, frozen=True, gc=False):
     """One record of the stream. Sequence numbers are decimal texts that grow within a partition key."""
 
@@ -61,8 +71,8 @@ class StitchReport(msgspec.Struct, frozen=True):
     Attributes:
         failed: Sequence numbers of records that must be delivered again, with the reason.
         counts: `events`, of which `skipped` (an earlier delivery folded them), `unresolved` (they name nobody) and
-            `folded` (their fragment was written), and of those `repeats`; `fragments` that were written; profiles that
-            were `created` and `merged`.
+            `folded` (their fragment was written), and of those `repeats`; a group call is folded once for its person
+            and once for its account. `fragments` that were written; profiles that were `created` and `merged`.
     """
 
     failed: Mapping[str, Unavailable]
@@ -112,7 +122,13 @@ class _Group:
 
 
 def stitch(
-    records: Sequence[StreamRecord], fragments: FragmentStore, graph: GraphStore, timeline: Timeline
+    records: Sequence[StreamRecord],
+    fragments: FragmentStore,
+    graph: GraphStore,
+    timeline: Timeline,
+    *,
+    rules: IdentityRules = DEFAULT_RULES,
+    findings: Findings | None = None,
 ) -> StitchReport:
     """Fold a batch of stream records; safe to repeat, to overlap with itself and to stop anywhere.
 
@@ -122,6 +138,8 @@ def stitch(
         fragments: Where the states are.
         graph: Where identities and heads are.
         timeline: Where recent events are kept for reading.
+        rules: The identity rules in force.
+        findings: Where to tell of limits reached, before what reached them is written.
 
     Raises:
         Unavailable: Nothing could be read; the whole batch must be delivered again.
@@ -137,7 +155,7 @@ def stitch(
         counts["skipped"] += group.skip_folded()
     groups = {key: group for key, group in groups.items() if group.events}
     failed: dict[str, Unavailable] = {}
-    attachments = _link_groups(groups, graph, failed)
+    attachments = _link_groups(groups, graph, rules, findings, failed=failed)
     _fold_groups(groups, attachments, fragments, timeline, failed=failed, counts=counts)
     everything = [attachment for each in attachments.values() for attachment in each]
     counts["created"] = sum(attachment.is_new for attachment in everything)
@@ -150,20 +168,25 @@ def _group(records: Sequence[StreamRecord], counts: Counter[str]) -> dict[str, _
     for record in records:
         for event in record.batch.events:
             counts["events"] += 1
-            key = fragment_key(event)
-            if key is None:
-                counts["unresolved"] += 1
-                continue
-            name = str(key)
-            group = groups.get(name)
-            if group is None:
-                group = groups[name] = _Group(key)
-            group.add(record.sequence, event)
+            is_resolved = False
+            for key, part in parts(event):
+                is_resolved = True
+                name = str(key)
+                group = groups.get(name)
+                if group is None:
+                    group = groups[name] = _Group(key)
+                group.add(record.sequence, part)
+            counts["unresolved"] += not is_resolved
     return groups
 
 
 def _link_groups(
-    groups: dict[str, _Group], graph: GraphStore, failed: dict[str, Unavailable]
+    groups: dict[str, _Group],
+    graph: GraphStore,
+    rules: IdentityRules,
+    findings: Findings | None,
+    *,
+    failed: dict[str, Unavailable],
 ) -> dict[str, list[Attachment]]:
     """Link what is new, all fragments together; where that fails, those fragments are taken out.
 
@@ -175,7 +198,10 @@ def _link_groups(
     if not candidates:
         return attachments
     try:
-        linked = link(graph, candidates)
+        linked = link(graph, candidates, rules)
+        found = [finding for attachment in linked for finding in attachment.findings]
+        if found and findings is not None:
+            findings.publish(found)
     except Unavailable as error:
         for key in dict.fromkeys(str(candidate.fragment) for candidate in candidates):
             failed.update(dict.fromkeys(groups.pop(key).sequences, error))
