@@ -4,7 +4,8 @@
 
 The simulator's calls go through collect, stitch and evaluate over stores in memory that hold what the real ones hold,
 packed bytes; here they are counted as whole items, with keys and names. DynamoDB bills a write per whole KB and a
-consistent read per whole 4 KB, so these are what a profile costs; an item may have 400 KB.
+consistent read per whole 4 KB, so these are what a profile costs; an item may have 400 KB. Then the same for real
+histories, as far as ONEFOLD_DATA has them.
 """
 
 import sys
@@ -20,6 +21,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in (".", "layers/onefold/python")]
 
 import msgspec  # noqa: E402
 
+from benchmarks.real_histories import HISTORIES  # noqa: E402
 from cli.costs import item_bytes  # noqa: E402
 from cli.simulator import Call, simulate  # noqa: E402
 from cli.simulator.shop import DEFAULT_DAY  # noqa: E402
@@ -98,6 +100,15 @@ def second_of(call: Call) -> int:
     return int(datetime.fromisoformat(call.body["timestamp"]).timestamp())
 
 
+def replay(calls: Iterable[Call]) -> Shop:
+    """A history, each second as if it were now."""
+    shop = Shop(["files", "web"])
+    for second, together in groupby(calls, key=second_of):
+        shop.live_second(list(together), second * 1_000)
+    assert not shop.refused, f"{shop.refused} messages were refused"
+    return shop
+
+
 def run(persons: int, days: int) -> Shop:
     shop = Shop(["web", "server", "mail", "support", "till"])
     for number in range(days):
@@ -109,17 +120,25 @@ def run(persons: int, days: int) -> Shop:
 
 
 def print_line(name: str, sizes: Sequence[int]) -> None:
-    cuts = quantiles(sizes, n=100)
+    cuts = quantiles(sizes, n=100, method="inclusive")
     units = sum(-(-size // WRITE_UNIT_BYTES) for size in sizes) / len(sizes)
     print(f"{name:<22} {len(sizes):>8,} {cuts[49]:>8,.0f} {cuts[98]:>8,.0f} {max(sizes):>8,} {units:>12.2f}")
 
 
 def main() -> None:
     persons, days = (int(text) for text in (sys.argv[1:] + ["200", "1"][len(sys.argv) - 1 :]))
-    shop = run(persons, days)
+    print_shop(f"{persons} persons, {days} day(s)", run(persons, days))
+    for name, (path, calls) in HISTORIES.items():
+        if path.exists():
+            print_shop(f"\n{name}", replay(calls()))
+        else:
+            print(f"\n{name}: there is no {path}; set ONEFOLD_DATA to its folder")
+
+
+def print_shop(title: str, shop: Shop) -> None:
     live = shop.graph.live_heads()
     events = sum(len(unpack(body, tuple[Event, ...])) for body in shop.timeline.items.values())
-    print(f"{persons} persons, {days} day(s), {events:,} events, {len(live)} profiles; bytes")
+    print(f"{title}, {events:,} events, {len(live)} profiles; bytes")
     print(f"{'':<22} {'items':>8} {'p50':>8} {'p99':>8} {'max':>8} {'KB billed':>12}")
     print_line("stream record", shop.record_sizes)
     for name, items in (

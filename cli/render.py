@@ -1,5 +1,6 @@
 """How answers look in a terminal."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -91,7 +92,7 @@ def _facts(profile: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     identifiers = [f"{each['type']}  {each['value']}" for each in profile["identifiers"]]
     yield "identifiers", "\n".join(identifiers) or "none"
     yield "seen", f"{instant(profile['first_seen_at'])} to {instant(profile['last_seen_at'])} (UTC)"
-    made_of = f"{counted(profile['fragments'], 'fragment')} on {counted(profile['devices'], 'device')}"
+    made_of = f"{counted(profile['fragments'], 'fragment')} on {counted(len(profile['devices']), 'device')}"
     yield "made of", f"{made_of}, {counted(profile['merges'], 'merge')}"
     if profile["is_shared_device"]:
         yield "shared", "the anonymous events of a device that several persons use"
@@ -100,25 +101,46 @@ def _facts(profile: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for currency, sums in profile["orders"].items():
         money = f"gross {sums['gross']}, refunded {sums['refunded']}, net {sums['net']}"
         yield f"orders {currency}", f"{counted(sums['orders'], 'order')}, {counted(sums['units'], 'unit')}, {money}"
-    campaigns = {place: touch for place, touch in profile["campaigns"].items() if touch}
-    for place, touch in campaigns.items():
-        named = ", ".join(f"{name} {value}" for name, value in touch.items() if name != "at")
-        yield f"{place} campaign", f"{named} at {instant(touch['at'])}"
-    support = profile["support"]
-    if support["contacts"]:
-        answers = ", ".join(f"{name} {support[name]}" for name in ("nps", "csat") if name in support)
-        yield (
-            "support",
-            f"{counted(support['contacts'], 'chat')}, {support['total_ms'] // 1000} s"
-            + (f", {answers}" if answers else ""),
-        )
     if profile["consents"]:
-        yield (
-            "consents",
-            ", ".join(f"{name}: {'yes' if given else 'no'}" for name, given in profile["consents"].items()),
-        )
+        decisions = [f"{purpose}: {_decision(each)}" for purpose, each in profile["consents"].items()]
+        yield "consents", "\n".join(decisions)
+    if profile["accounts"]:
+        yield "accounts", ", ".join(profile["accounts"])
+    yield from _engagement(profile)
     memberships = [f"{each['audience']} since {instant(each['since'])}" for each in profile["audiences"]]
     yield "audiences", "\n".join(memberships) or "none"
+    if profile["dropped"]:
+        yield "not kept", ", ".join(f"{kind} {times:,}" for kind, times in profile["dropped"].items())
+
+
+def _engagement(profile: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    sessions = profile["sessions"]
+    if sessions["count"]:
+        yield "sessions", f"{counted(sessions['count'], 'session')}, {sessions['total_ms'] // 1000} s"
+    for place in ("first", "last"):
+        touch = profile["campaigns"][place]
+        if touch:
+            named = ", ".join(f"{name} {value}" for name, value in touch.items() if name != "at")
+            yield f"{place} campaign", f"{named} at {instant(touch['at'])}"
+    mail = [f"{word} {count['times']}" for word, count in profile["email"].items() if count]
+    if mail:
+        yield "email", ", ".join(mail)
+    support = list(_support(profile["support"]))
+    if support:
+        yield "support", ", ".join(support)
+
+
+def _support(support: Mapping[str, Any]) -> Iterable[str]:
+    for kind, noun in (("chats", "chat"), ("tickets", "ticket"), ("calls", "call")):
+        if support[kind]["count"]:
+            yield f"{counted(support[kind]['count'], noun)} ({support[kind]['total_ms'] // 1000} s)"
+    for name in ("nps", "csat"):
+        if support[name]:
+            yield f"{name} {support[name]['value']}"
+
+
+def _decision(consent: Mapping[str, Any]) -> str:
+    return f"{'yes' if consent['given'] else 'no'}, at {instant(consent['at'])} by {consent['source']}"
 
 
 def _events(events: Mapping[str, Mapping[str, int]]) -> RenderableType:
@@ -135,7 +157,7 @@ def _events(events: Mapping[str, Mapping[str, int]]) -> RenderableType:
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401 - JSON
-    return value if isinstance(value, str) else str(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def status_view(status: Mapping[str, Any]) -> Group:

@@ -131,8 +131,8 @@ _FACTS: Final[tuple[tuple[str, Callable[[Mapping[str, Any]], object], Callable[[
         lambda p: (Decimal(_sums(p)["gross"]), Decimal(_sums(p)["refunded"])),
         lambda e: (e.gross, e.refunded),
     ),
-    ("opened mails", lambda p: p["events"].get("track:Email Opened", {}).get("times", 0), lambda e: e.email_opens),
-    ("newest NPS answer", lambda p: p["support"].get("nps"), lambda e: e.nps),
+    ("opened mails", lambda p: (p["email"]["opened"] or {"times": 0})["times"], lambda e: e.email_opens),
+    ("newest NPS answer", lambda p: (p["support"]["nps"] or {}).get("value"), lambda e: e.nps),
     ("audiences", lambda p: {each["audience"] for each in p["audiences"]}, lambda e: set(e.audiences)),
     ("shared tablet or not", lambda p: p["is_shared_device"], lambda e: e.label == "tablet"),
 )

@@ -34,27 +34,48 @@ CREATE OR REPLACE TEMP TABLE newest AS
 CREATE OR REPLACE TEMP TABLE events AS
     SELECT kind, CASE WHEN kind = 'track' THEN name END AS name, make_timestamp("at" * 1000) AS "at" FROM raw;
 CREATE OR REPLACE TEMP TABLE word AS
-    SELECT *, properties->>'order_id' AS order_id, coalesce(properties->>'refund_id', message_id) AS refund_id,
+    SELECT *, properties->>'order_id' AS order_id, properties->>'refund_id' AS refund_id,
         (properties->>'total')::DECIMAL(18, 6) AS total, coalesce(properties->>'currency', '') AS currency,
         coalesce((properties->'products'->0->>'quantity')::INT, 0) AS units
     FROM raw WHERE kind = 'track' AND name LIKE 'Order %';
-CREATE OR REPLACE TEMP TABLE all_orders AS
-    WITH placed AS (
-        SELECT DISTINCT ON (order_id) order_id, currency, coalesce(total, 0) AS gross, units FROM word
-        WHERE name IN ('Order Completed', 'Order Updated') ORDER BY order_id, {NEWEST}
-    ), refund AS (
-        SELECT DISTINCT ON (order_id, refund_id) * FROM word
-        WHERE name = 'Order Refunded' ORDER BY order_id, refund_id, {NEWEST}
-    ), refunds AS (
-        SELECT order_id, bool_or(total IS NULL) AS of_the_whole, coalesce(sum(abs(total)), 0) AS stated,
-            max(currency) AS currency, sum(abs(units)) AS units
-        FROM refund GROUP BY order_id
+CREATE OR REPLACE TEMP TABLE placed AS
+    SELECT DISTINCT ON (order_id) order_id, currency, total, coalesce(total, 0) AS gross, units FROM word
+    WHERE name IN ('Order Completed', 'Order Updated') ORDER BY order_id, total IS NULL, {NEWEST};
+CREATE OR REPLACE TEMP TABLE refund AS
+    SELECT word.* EXCLUDE (currency), coalesce(nullif(word.currency, ''), placed.currency,
+        max(word.currency) OVER (PARTITION BY order_id)) AS currency
+    FROM word LEFT JOIN placed USING (order_id) WHERE name = 'Order Refunded';
+CREATE OR REPLACE TEMP TABLE named AS
+    SELECT DISTINCT ON (order_id, refund_id) * FROM refund
+    WHERE refund_id IS NOT NULL ORDER BY order_id, refund_id, total IS NULL, {NEWEST};
+CREATE OR REPLACE TEMP TABLE given_back AS
+    WITH told AS (
+        SELECT order_id, currency, 'all with an id' AS story, total, units FROM named
+        UNION ALL
+        SELECT order_id, currency, reporter.source, total, units FROM named
+        JOIN (SELECT DISTINCT order_id, refund_id, source FROM refund) AS reporter USING (order_id, refund_id)
+        UNION ALL
+        SELECT order_id, currency, source, total, units FROM refund WHERE refund_id IS NULL
+    ), story AS (
+        SELECT order_id, currency, coalesce(sum(abs(total)), 0) AS total, sum(abs(units)) AS units,
+            bool_or(total IS NULL) AS of_the_whole
+        FROM told GROUP BY order_id, currency, story
     )
-    SELECT placed.order_id IS NOT NULL AS is_placed, coalesce(placed.currency, refunds.currency) AS currency,
-        coalesce(gross, 0) AS gross, refunds.units AS refunded_units, coalesce(placed.units, 0) AS units,
-        CASE WHEN of_the_whole THEN coalesce(gross, 0) ELSE coalesce(stated, 0) END AS refunded
-    FROM placed FULL JOIN refunds USING (order_id)
-    WHERE order_id NOT IN (SELECT order_id FROM word WHERE name = 'Order Cancelled');
+    SELECT order_id, currency, max(total) AS total, max(units) AS units, bool_or(of_the_whole) AS of_the_whole
+    FROM story GROUP BY order_id, currency;
+CREATE OR REPLACE TEMP TABLE all_orders AS
+    WITH shares AS (
+        SELECT order_id, TRUE AS is_placed, placed.currency, gross, placed.units, 0 AS refunded_units,
+            CASE WHEN (SELECT bool_or(of_the_whole) FROM given_back AS any_of WHERE any_of.order_id = placed.order_id)
+                THEN gross
+                WHEN placed.total IS NULL THEN coalesce(given_back.total, 0)
+                ELSE least(coalesce(given_back.total, 0), greatest(gross, 0)) END AS refunded
+        FROM placed LEFT JOIN given_back USING (order_id, currency)
+        UNION ALL
+        SELECT order_id, FALSE, currency, 0, 0, units, total FROM given_back
+        WHERE (order_id, currency) NOT IN (SELECT (order_id, currency) FROM placed)
+    )
+    SELECT * FROM shares WHERE order_id NOT IN (SELECT order_id FROM word WHERE name = 'Order Cancelled');
 CREATE OR REPLACE TEMP TABLE orders AS
     SELECT currency, gross, refunded, gross - refunded AS net, units FROM all_orders
     WHERE is_placed OR refunded <> 0 OR refunded_units <> 0;

@@ -6,6 +6,11 @@ import pytest
 from rich.console import Console, RenderableType
 
 from cli.render import answer_view, profile_panel, rows_table, status_view
+from onefold.domain.event import Event
+from onefold.domain.facts import NOTHING, fold
+from onefold.domain.head import Attached, Head, Membership
+from onefold.domain.profile import Profile, profile_document
+from tests.fakes.events import event, identifier
 
 
 def shown(renderable: RenderableType) -> str:
@@ -15,28 +20,29 @@ def shown(renderable: RenderableType) -> str:
     return capture.get()
 
 
+def at_zero(*names: str, **fields: Any) -> Event:
+    return event(*names, at=0, **fields)
+
+
 @pytest.fixture
 def profile() -> dict[str, Any]:
-    return {
-        "profile_id": "p_1",
-        "first_seen_at": 0,
-        "last_seen_at": 86_400_000,
-        "is_shared_device": False,
-        "devices": 2,
-        "fragments": 3,
-        "merges": 1,
-        "identifiers": [{"type": "email", "value": "kim@posteo-demo.net", "first_seen_at": 0}],
-        "traits": {"tags": ["a"], "plan": "[bold]gold[/]"},
-        "events": {
-            "track:Order Completed": {"times": 2, "first_at": 0, "last_at": 0},
-            "page:": {"times": 9, "first_at": 0, "last_at": 0},
-        },
-        "orders": {"EUR": {"orders": 2, "units": 3, "gross": "12.50", "refunded": "0.00", "net": "12.50"}},
-        "campaigns": {"first": {"at": 0, "name": "spring"}, "last": None},
-        "support": {"contacts": 1, "total_ms": 61_000, "nps": 9},
-        "consents": {"marketing": False},
-        "audiences": [{"audience": "vips", "since": 0}],
-    }
+    """As the domain makes it."""
+    mail = identifier("email:kim@posteo-demo.net")
+    events = [
+        at_zero(kind="identify", traits={"tags": ["a"], "plan": "[bold]gold[/]", "address": {"city": "Köln"}}),
+        *(at_zero(kind="page", context={"campaign": {"name": "spring"}}) for _ in range(9)),
+        *(
+            at_zero(name="Order Completed", properties={"order_id": number, "total": 6.25, "currency": "EUR"})
+            for number in (1, 2)
+        ),
+        at_zero(name="Live Chat Conversation Ended", properties={"conversation_duration": 61, "nps": 9}),
+        at_zero(name="Email Opened", consent={"marketing": False}),
+        at_zero(kind="group", account=identifier("group_id:acme")),
+        at_zero("device_id:d1"),
+        event("anonymous_id:a1", at=86_400_000, name="x" * 300, kind="identify", traits=b"["),
+    ]
+    head = Head("p_1", 0, {mail.key: Attached(mail, 0)}, memberships={"vips": Membership(0, 1)})
+    return profile_document(Profile(head, fold(NOTHING, events))) | {"fragments": 3, "merges": 1}
 
 
 def test_a_profile_is_shown_whole(profile: dict[str, Any]) -> None:
@@ -44,22 +50,16 @@ def test_a_profile_is_shown_whole(profile: dict[str, Any]) -> None:
 
     for part in (
         "p_1", "kim@posteo-demo.net", "1970-01-01 00:00:00 to 1970-01-02", "3 fragments on 2 devices, 1 merge",
-        "net 12.50", "name spring", "1 chat, 61 s, nps 9", "marketing: no", "vips since",
+        "net 12.50", "name spring", "1 chat (61 s), nps 9", "marketing: no, at 1970-01-01 00:00:00 by web",
+        "vips since", "2 sessions, 0 s", "opened 1", "acme", '{"city": "Köln"}', "unreadable_traits 1",
     ):  # fmt: skip
         assert part in text
     assert "[bold]gold[/]" in text  # a trait is no markup
     assert text.index("page") < text.index("Order Completed")  # the commonest first
 
 
-def test_a_profile_of_nothing_is_shown_too(profile: dict[str, Any]) -> None:
-    empty = profile | {name: {} for name in ("traits", "events", "orders", "campaigns", "consents")}
-    empty |= {
-        "identifiers": [],
-        "audiences": [],
-        "support": {"contacts": 0},
-        "first_seen_at": None,
-        "last_seen_at": None,
-    }
+def test_a_profile_of_nothing_is_shown_too() -> None:
+    empty = profile_document(Profile(Head("p_1", 0), NOTHING))
 
     assert "never to never" in shown(profile_panel(empty | {"is_shared_device": True}))
 
@@ -105,7 +105,7 @@ def test_short_rows_and_names_like_markup_are_shown_as_they_are() -> None:
 def test_a_profile_has_no_markup_anywhere(profile: dict[str, Any]) -> None:
     orders = {"[/]": {"orders": 1, "units": 1, "gross": "1", "refunded": "0", "net": "1"}}
 
-    text = shown(profile_panel(profile | {"orders": orders, "profile_id": "[/p]", "fragments": 1, "devices": 0}))
+    text = shown(profile_panel(profile | {"orders": orders, "profile_id": "[/p]", "fragments": 1, "devices": []}))
 
     assert "orders [/]" in text
     assert "profile [/p]" in text

@@ -8,7 +8,8 @@ import pytest
 
 from onefold.domain.event import Event
 from onefold.domain.facts import NOTHING, ORDERS_MAX, fold
-from onefold.domain.order import SUM_MAX, Totals, order_totals, read_order, totals_by_currency
+from onefold.domain.order import REFUNDS_PER_ORDER_MAX, read_order
+from onefold.domain.sales import CURRENCIES_MAX, SUM_MAX, Totals, order_totals, totals_by_currency
 from tests.fakes.events import NOON_MS, event
 
 
@@ -92,7 +93,7 @@ def test_an_event_without_an_order_id_is_no_order(properties: bytes) -> None:
     unnamed = event("user_id:u1", name="Order Completed", properties=properties)
 
     assert read_order(unnamed) is None
-    assert fold(NOTHING, [unnamed]).dropped == 1
+    assert fold(NOTHING, [unnamed]).dropped == {"orders": 1}
 
 
 def test_an_order_id_may_be_a_number() -> None:
@@ -132,10 +133,100 @@ def test_sums_stay_within_what_the_store_can_hold() -> None:
     assert msgspec.msgpack.encode(huge.plus(huge))
 
 
-def test_fifty_refunds_of_an_order_are_kept_the_newest_ones() -> None:
-    refunds = [order_event("Order Refunded", at=at, refund_id=f"r{at}", total=1, currency="EUR") for at in range(60)]
+def test_of_more_refunds_of_one_order_the_newest_are_kept() -> None:
+    count = REFUNDS_PER_ORDER_MAX + 10
+    refunds = [order_event("Order Refunded", at=at, refund_id=f"r{at}", total=1, currency="EUR") for at in range(count)]
 
-    (order,) = fold(NOTHING, refunds).orders.values()
+    facts = fold(NOTHING, refunds)
 
-    assert set(order.refunds) == {f"r{at}" for at in range(10, 60)}
-    assert order_totals(order)[1].refunded == 50 * EURO
+    (order,) = facts.orders.values()
+    assert {refund.refund_id for refund in order.refunds} == {f"r{at}" for at in range(10, count)}
+    assert order_totals(order)["EUR"].refunded == REFUNDS_PER_ORDER_MAX * EURO
+    assert facts.dropped == {"refunds": 10}
+
+
+def by(source: str, name: str = "Order Refunded", **properties: Any) -> Event:
+    return msgspec.structs.replace(order_event(name, currency="EUR", **properties), source=source)
+
+
+def test_an_order_that_browser_and_server_report_counts_once() -> None:
+    browser = by("web", "Order Completed", total=100, at=1)
+    server = by("server", "Order Completed", total=100)
+
+    assert totals(browser, server) == {"EUR": Totals(orders=1, gross=100 * EURO)}
+
+
+@pytest.mark.parametrize(
+    ("refunds", "refunded"),
+    [
+        ([by("web", refund_id="r1", total=10), by("server", refund_id="r1", total=10)], 10),
+        ([by("web", total=10), by("server", total=10)], 10),
+        ([by("web", total=10), by("web", total=5), by("server", total=12)], 15),
+        ([by("web", total=10), by("server", refund_id="r1", total=10)], 10),
+        ([by("web", total=10), by("server", refund_id="r1", total=4)], 10),
+        ([by("web", total=5), by("web", refund_id="r1", total=4), by("server", refund_id="r1", total=4)], 9),
+        ([by("web", refund_id="r1"), by("server", refund_id="r1", total=7, at=-1)], 7),
+        ([by("web", total=7), by("web")], 100),
+        ([by("web", refund_id="r1", total=80), by("web", refund_id="r2", total=80)], 100),
+    ],
+    ids=[
+        "with its id, from both",
+        "without, from both",
+        "without, the larger sum",
+        "with an id from one of them",
+        "more than has an id",
+        "one source, with and without",
+        "a stated sum before none",
+        "of the whole, after a part",
+        "no more than was paid",
+    ],
+)
+def test_a_refund_counts_once_whoever_reports_it(refunds: list[Event], refunded: int) -> None:
+    placed = order_event(total=100, currency="EUR")
+
+    for arrival in permutations([placed, *refunds]):
+        assert totals(*arrival)["EUR"].refunded == refunded * EURO
+
+
+def test_currencies_stay_apart() -> None:
+    placed = order_event(total=100, currency="EUR", products=[{"quantity": 2}])
+    abroad = order_event("Order Refunded", refund_id="r1", total=300, currency="USD", products=[{"quantity": 1}])
+    at_home = order_event("Order Refunded", refund_id="r2", total=20)
+
+    assert totals(placed, abroad, at_home) == {
+        "EUR": Totals(orders=1, units=2, gross=100 * EURO, refunded=20 * EURO),
+        "USD": Totals(refunded=300 * EURO, refunded_units=1),
+    }
+
+
+def test_a_word_without_a_sum_does_not_take_an_orders_sum_away() -> None:
+    placed = order_event(total=100, currency="EUR", products=[{"quantity": 3}])
+    shipped = order_event("Order Updated", at=9)
+
+    for arrival in permutations([placed, shipped]):
+        assert totals(*arrival) == {"EUR": Totals(orders=1, units=3, gross=100 * EURO)}
+
+
+def test_a_refund_of_an_order_without_a_sum_has_no_limit() -> None:
+    assert totals(order_event(currency="EUR"), order_event("Order Refunded", total=5))["EUR"].net == -5 * EURO
+
+
+def test_orders_of_further_currencies_are_counted_as_dropped_once_they_leave_the_ledger() -> None:
+    currencies = [f"{chr(65 + number // 26)}{chr(65 + number % 26)}X" for number in range(CURRENCIES_MAX + 3)]
+    events = [
+        order_event(at=number, order_id=number + 1, total=1, currency=currency)
+        for number, currency in enumerate([*currencies, *["EUR"] * ORDERS_MAX])
+    ]
+
+    facts = fold(NOTHING, events)
+
+    assert list(facts.settled) == currencies[:CURRENCIES_MAX]
+    assert facts.dropped == {"currencies": 3}
+
+
+def test_no_more_units_come_back_than_were_sold() -> None:
+    placed = order_event(total=100, currency="EUR", products=[{"quantity": 3}])
+    back = [order_event("Order Refunded", refund_id=name, total=1, products=[{"quantity": 2}]) for name in ("r1", "r2")]
+
+    assert totals(placed, *back)["EUR"].refunded_units == 3
+    assert totals(order_event(total=100, currency="EUR"), *back)["EUR"].refunded_units == 4

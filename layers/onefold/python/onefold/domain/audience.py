@@ -10,8 +10,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from onefold.domain.facts import OTHER, Facts
-from onefold.domain.order import Totals, order_totals
+from onefold.domain.count import OTHER
+from onefold.domain.facts import Facts
+from onefold.domain.sales import Totals, totals_by_currency
 
 Value: TypeAlias = bool | int | str | Decimal | None  # an instant is an int of µs since the Unix epoch; NULL is None
 ScalarType: TypeAlias = Literal["any", "boolean", "number", "text"]
@@ -42,9 +43,9 @@ class _Profile:
         self.facts = facts
 
     @cached_property
-    def shares(self) -> list[tuple[str, Totals]]:
-        """What each order of the ledger, and each currency's orders that left it, add to the sums."""
-        return [*map(order_totals, self.facts.orders.values()), *self.facts.settled.items()]
+    def totals(self) -> dict[str, Totals]:
+        """Currency → sums over its orders."""
+        return totals_by_currency(self.facts.orders.values(), self.facts.settled)
 
 
 class _Term(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -71,7 +72,7 @@ class Number(_Term, frozen=True):
 
 
 class Trait(_Term, frozen=True):
-    """The newest value of a trait; NULL where it is absent, removed, an object, a list, or of another type."""
+    """The newest value of a trait, by its path; NULL where it is absent, removed, an object, or of another type."""
 
     name: str
     scalar: ScalarType
@@ -97,8 +98,8 @@ class Consent(_Term, frozen=True):
     purpose: str
 
     def of(self, profile: _Profile) -> Value:
-        register = profile.facts.consents.get(self.purpose)
-        return None if register is None else _scalar(register.value, "boolean")
+        consent = profile.facts.consents.get(self.purpose)
+        return None if consent is None else consent.given
 
 
 class EventMeasure(_Term, frozen=True):
@@ -130,12 +131,12 @@ class OrderMeasure(_Term, frozen=True):
 
     def of(self, profile: _Profile) -> Value:
         wanted = self.currency
-        shares = [totals for currency, totals in profile.shares if wanted is None or currency == wanted]
+        sums = [totals for currency, totals in profile.totals.items() if wanted is None or currency == wanted]
         if self.measure == "count":
-            return sum(totals.orders for totals in shares)
-        if not any(totals.orders or totals.refunded or totals.refunded_units for totals in shares):
+            return sum(totals.orders for totals in sums)
+        if not any(totals.orders or totals.refunded or totals.refunded_units for totals in sums):
             return None  # a sum over no row
-        total: int = sum(getattr(totals, self.measure) for totals in shares)
+        total: int = sum(getattr(totals, self.measure) for totals in sums)
         return total if self.measure == "units" else Decimal(total).scaleb(-6, _decimals)
 
 
@@ -299,7 +300,7 @@ def is_member(audience: Audience, facts: Facts) -> bool:
     """Whether the predicate is TRUE (not NULL), and the audience's purpose consented to."""
     if audience.purpose is not None:
         consent = facts.consents.get(audience.purpose)
-        if consent is None or consent.value is not True:
+        if consent is None or not consent.given:
             return False
     return audience.expression.of(_Profile(facts)) is True
 

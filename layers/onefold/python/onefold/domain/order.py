@@ -17,46 +17,59 @@ EVENT_NAMES: Final = COMPLETED | {REFUNDED, CANCELLED}
 ORDER_ID_LENGTH_MAX: Final = 100
 REFUNDS_PER_ORDER_MAX: Final = 50
 UNITS_MAX: Final = 10**9  # of one product line; a larger quantity is a mistake and counts as none
-SUM_MAX: Final = 2**63 - 1  # what the store's format takes; a sum stays there
-
-Stamp = tuple[int, int, str, str]  # event time, received, source, message id: whose word counts
 
 
 class Amount(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one event says of an order. `micros` is None where it states no sum (a refund of the whole)."""
 
-    stamp: Stamp
+    at: int
+    received_at: int
+    source: str
+    message_id: str
     currency: str
     micros: int | None
     units: int
 
-
-class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All that is known of one order id; the newest word on what was placed counts, each refund counts once."""
-
-    at: int
-    placed: Amount | None = None
-    refunds: dict[str, Amount] = {}
-    cancelled_at: int | None = None
+    def word(self) -> tuple[bool, int, int, str, str, str, int, int]:
+        """Sort key, whose word counts comes last: one that states a sum, then the newest."""
+        micros = self.micros
+        stamp = (self.at, self.received_at, self.source, self.message_id)
+        return (micros is not None, *stamp, self.currency, micros or 0, self.units)
 
 
-class Totals(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Sums over orders in one currency. Money in millionths of the unit."""
+class Refund(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One report of a refund; `refund_id` is empty where it names none."""
 
-    orders: int = 0
-    units: int = 0
-    gross: int = 0
-    refunded: int = 0
-    refunded_units: int = 0
-    cancelled: int = 0
+    refund_id: str
+    amount: Amount
 
     @property
-    def net(self) -> int:
-        return self.gross - self.refunded
+    def key(self) -> tuple[str, str, str]:
+        """What makes two reports one: a source's newer word on a refund with an id replaces its older one."""
+        return self.refund_id, self.amount.source, "" if self.refund_id else self.amount.message_id
 
-    def plus(self, other: "Totals") -> "Totals":
-        sums = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
-        return Totals(*(max(-SUM_MAX, min(SUM_MAX, a + b)) for a, b in sums))
+
+class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """All that is known of one order id.
+
+    Attributes:
+        placed: The newest word that states a sum; where none does, the newest one.
+        refunds: Reports, sorted by their key.
+    """
+
+    placed: Amount | None = None
+    refunds: tuple[Refund, ...] = ()
+    cancelled_at: int | None = None
+
+    @property
+    def at(self) -> int:
+        """The earliest time known of it."""
+        if self.placed is not None and not self.refunds and self.cancelled_at is None:
+            return self.placed.at
+        times = [refund.amount.at for refund in self.refunds]
+        times += [self.placed.at] if self.placed else []
+        times += [] if self.cancelled_at is None else [self.cancelled_at]
+        return min(times, default=0)
 
 
 class _Product(msgspec.Struct):
@@ -92,11 +105,11 @@ def read_order(event: Event) -> tuple[str, Order] | None:
     if not order_id:
         return None
     if event.name == CANCELLED:
-        return order_id, Order(event.at, cancelled_at=event.at)
+        return order_id, Order(cancelled_at=event.at)
     amount = _amount(event, properties)
     if event.name == REFUNDED:
-        return order_id, Order(event.at, refunds={refund_id or f"{event.source}:{event.message_id}": amount})
-    return order_id, Order(event.at, placed=amount)
+        return order_id, Order(refunds=(Refund(refund_id, amount),))
+    return order_id, Order(amount)
 
 
 def _id(value: str | int | None) -> str:
@@ -109,7 +122,10 @@ def _amount(event: Event, properties: _OrderProperties) -> Amount:
     if stated is None and any(product.price is not None for product in products):
         stated = _sum_of(products)
     return Amount(
-        (event.at, event.received_at, event.source, event.message_id),
+        event.at,
+        event.received_at,
+        event.source,
+        event.message_id,
         (properties.currency or "").strip().upper()[:3],
         None if stated is None else to_micros(stated),
         sum(map(_units, products)),
@@ -138,50 +154,38 @@ def _units(product: _Product) -> int:
 
 def join_order(left: Order, right: Order) -> Order:
     """Put two reports of one order together; commutes, associates and is idempotent."""
-    placed = max((a for a in (left.placed, right.placed) if a), key=_word, default=None)
-    refunds = dict(left.refunds)
-    for refund_id, amount in right.refunds.items():
-        known = refunds.get(refund_id)
-        refunds[refund_id] = amount if known is None else max(known, amount, key=_word)
-    if len(refunds) > REFUNDS_PER_ORDER_MAX:
-        refunds = dict(sorted(refunds.items(), key=lambda item: _word(item[1]))[-REFUNDS_PER_ORDER_MAX:])
-    cancelled = [at for at in (left.cancelled_at, right.cancelled_at) if at is not None]
-    return Order(min(left.at, right.at), placed, refunds, min(cancelled, default=None))
+    placed = left.placed or right.placed
+    if left.placed and right.placed:
+        placed = max(left.placed, right.placed, key=Amount.word)
+    refunds = left.refunds or right.refunds
+    if left.refunds and right.refunds:
+        refunds = _join_refunds((*left.refunds, *right.refunds))
+    cancelled_at = left.cancelled_at
+    if cancelled_at is None or (right.cancelled_at is not None and right.cancelled_at < cancelled_at):
+        cancelled_at = right.cancelled_at
+    return Order(placed, refunds, cancelled_at)
 
 
-def _word(amount: Amount) -> tuple[Stamp, str, int, int]:
-    return (amount.stamp, amount.currency, -1 if amount.micros is None else amount.micros, amount.units)
+def _join_refunds(refunds: Iterable[Refund]) -> tuple[Refund, ...]:
+    joined: dict[tuple[str, str, str], Refund] = {}
+    for refund in refunds:
+        known = joined.get(refund.key)
+        joined[refund.key] = refund if known is None else max(known, refund, key=lambda each: each.amount.word())
+    return tuple(joined[key] for key in sorted(joined))
 
 
-def join_orders(left: Mapping[str, Order], right: Mapping[str, Order]) -> dict[str, Order]:
-    joined = dict(left)
-    for order_id, order in right.items():
-        known = joined.get(order_id)
-        joined[order_id] = order if known is None else join_order(known, order)
-    return joined
+def shed_refunds(order: Order) -> Order:
+    """Keep the newest REFUNDS_PER_ORDER_MAX reports."""
+    if len(order.refunds) <= REFUNDS_PER_ORDER_MAX:
+        return order
+    newest = sorted(order.refunds, key=lambda refund: (refund.amount.at, refund.key))[-REFUNDS_PER_ORDER_MAX:]
+    return Order(order.placed, tuple(sorted(newest, key=lambda refund: refund.key)), order.cancelled_at)
 
 
-def order_totals(order: Order) -> tuple[str, Totals]:
-    """One order's share of the sums, as (currency, totals). A cancelled order counts as nothing but cancelled."""
-    if order.cancelled_at is not None:
-        return (order.placed.currency if order.placed else ""), Totals(cancelled=1)
-    placed, refunds = order.placed, order.refunds.values()
-    gross = (placed.micros or 0) if placed else 0
-    refunded = gross if any(r.micros is None for r in refunds) else sum(abs(r.micros or 0) for r in refunds)
-    currency = placed.currency if placed else max((r.currency for r in refunds), default="")
-    return currency, Totals(
-        orders=1 if placed else 0,
-        units=placed.units if placed else 0,
-        gross=gross,
-        refunded=refunded,
-        refunded_units=sum(abs(refund.units) for refund in refunds),
-    )
-
-
-def totals_by_currency(orders: Iterable[Order], settled: Mapping[str, Totals]) -> dict[str, Totals]:
-    """Sums over a ledger and over what has already left it."""
-    totals = dict(settled)
-    for order in orders:
-        currency, share = order_totals(order)
-        totals[currency] = totals.get(currency, Totals()).plus(share)
-    return totals
+def merge_orders(into: dict[str, Order], more: Mapping[str, Order]) -> None:
+    if into.keys().isdisjoint(more):
+        into.update(more)
+        return
+    for order_id, order in more.items():
+        known = into.get(order_id)
+        into[order_id] = order if known is None else join_order(known, order)

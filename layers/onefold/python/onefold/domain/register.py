@@ -69,9 +69,7 @@ def _text(register: Register) -> bytes:
     return msgspec.json.encode(register.value, order="deterministic")
 
 
-def join_registers(left: Mapping[str, Register], right: Mapping[str, Register]) -> dict[str, Register]:
-    joined = dict(left)
-    for name, register in right.items():
-        known = joined.get(name)
-        joined[name] = register if known is None else newer(known, register)
-    return joined
+def merge_registers(into: dict[str, Register], more: Mapping[str, Register]) -> None:
+    for name, register in more.items():
+        known = into.get(name)
+        into[name] = register if known is None else newer(known, register)
