@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,8 @@ VCPU_MEMORY_MB: Final = 1769  # at this size a function has one whole vCPU, belo
 KINESIS_KEPT_DAYS: Final = 6  # of the seven, the first is free
 # A queue's event source keeps five long polls of 20 seconds open, messages or not.
 SQS_IDLE_REQUESTS_PER_HOUR: Final = 5 * 3600 // 20
+
+_PARAMETERS: Final = re.compile(r"""(\w+)["']?\s*[:=]\s*\?""")  # the attribute that a parameter of PartiQL stands for
 
 Usage = Counter[str]  # name of a price → how much of it
 
@@ -130,6 +133,8 @@ def dynamodb_units(operation: str, params: Mapping[str, Any], response: Mapping[
     """
     if operation in ("PutItem", "UpdateItem", "DeleteItem"):
         return {"dynamodb_write_units": _write_units(params)}
+    if operation == "BatchExecuteStatement":
+        return {"dynamodb_write_units": sum(map(_statement_units, params["Statements"]))}
     if operation == "BatchWriteItem":
         writes = (write for writes in params["RequestItems"].values() for write in writes)
         return {"dynamodb_write_units": sum(_write_units(next(iter(write.values()))) for write in writes)}
@@ -149,6 +154,12 @@ def dynamodb_units(operation: str, params: Mapping[str, Any], response: Mapping[
 def _write_units(write: Mapping[str, Any]) -> int:
     parts = (write.get("Item"), write.get("Key"), write.get("ExpressionAttributeValues"))
     return _chunks(sum(item_bytes(part) for part in parts if part), KIBIBYTE)
+
+
+def _statement_units(statement: Mapping[str, Any]) -> int:
+    """A PartiQL statement that writes costs what its item does; an attribute that is also compared counts once."""
+    names = _PARAMETERS.findall(statement["Statement"])
+    return _chunks(item_bytes(dict(zip(names, statement["Parameters"], strict=True))), KIBIBYTE)
 
 
 def _batch_read_units(params: Mapping[str, Any], response: Mapping[str, Any]) -> float:

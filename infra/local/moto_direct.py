@@ -16,6 +16,7 @@ from infra.local import calls, moto_mended
 from infra.local.moto_patch import LOCKS
 
 _METHODS: Mapping[tuple[str, str], str] = {
+    ("dynamodb", "BatchExecuteStatement"): "batch_execute_statement",
     ("dynamodb", "BatchGetItem"): "batch_get_item",
     ("dynamodb", "BatchWriteItem"): "batch_write_item",
     ("dynamodb", "GetItem"): "get_item",

@@ -20,6 +20,7 @@ from moto.sqs.models import Message, Queue, SQSBackend
 
 from infra.local import (
     moto_mended_dynamodb,  # noqa: F401 - declares its patches
+    moto_partiql,  # noqa: F401 - likewise
     moto_patch,
 )
 from infra.local.moto_patch import LOCKS, locks, replaces

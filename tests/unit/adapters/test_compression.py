@@ -1,6 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Lock
+from time import sleep
+from typing import Any
+
 import msgspec
 import pytest
 import zstandard
+from msgspec import defstruct
 
 from onefold.adapters.compression import COMPRESS_FROM_BYTES, PLAIN, ZSTD, pack, unpack
 from onefold.domain.errors import BodyInvalid
@@ -59,3 +65,30 @@ def test_damage_is_a_refusal_with_its_reason(data: bytes, reason: str) -> None:
         unpack(data, EventBatch)
 
     assert refused.value.reason == reason
+
+
+def test_threads_that_are_the_first_to_decode_a_type_make_its_decoder_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Threads that are the first to read a struct's annotations at once may crash the process (msgspec 0.22)."""
+    kinds = [defstruct(f"Kind{number}", [("name", str)]) for number in range(3)]
+    data, barrier, make = pack({"name": "a"}), Barrier(6), msgspec.msgpack.Decoder
+    making, seen = Lock(), []
+
+    def make_alone(kind: Any) -> Any:
+        seen.append(making.acquire(blocking=False))
+        sleep(0.005)
+        making.release()
+        return make(kind)
+
+    def decode(racer: int) -> Any:
+        barrier.wait()
+        return unpack(data, kinds[racer % len(kinds)])
+
+    monkeypatch.setattr(msgspec.msgpack, "Decoder", make_alone)
+    with ThreadPoolExecutor(6) as pool:
+        decoded = list(pool.map(decode, range(6)))
+
+    assert [each.name for each in decoded] == ["a"] * 6
+    assert len(seen) >= len(kinds)
+    assert all(seen)

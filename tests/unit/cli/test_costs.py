@@ -38,6 +38,23 @@ def test_a_transaction_costs_double_and_a_batch_adds_up() -> None:
     assert costs.dynamodb_units("BatchWriteItem", {"RequestItems": {"t": requests}}, {}) == {"dynamodb_write_units": 3}
 
 
+@pytest.mark.parametrize(("state_bytes", "units"), [(988, 2), (989, 3)])
+def test_a_batch_of_statements_costs_what_its_items_cost(state_bytes: int, units: int) -> None:
+    key, state, version = {"S": "k" * 10}, {"B": b"x" * state_bytes}, {"N": "2"}  # 12 + 10 + 5 + n + 7 + 2 bytes
+    insert = {
+        "Statement": """INSERT INTO "t" VALUE {'fragment_key': ?, 'state': ?, 'version': ?}""",
+        "Parameters": [key, {"B": b"x"}, version],
+    }
+    update = {
+        "Statement": """UPDATE "t" SET "state" = ? SET "version" = ? WHERE "fragment_key" = ? AND "version" = ?""",
+        "Parameters": [state, version, key, {"N": "1"}],
+    }
+
+    used = costs.dynamodb_units("BatchExecuteStatement", {"Statements": [insert, update]}, {})
+
+    assert used == {"dynamodb_write_units": units}
+
+
 @pytest.mark.parametrize(("consistent", "units"), [(False, 0.5 + 1.0 + 0.5), (True, 1 + 2 + 1)])
 def test_reads_count_in_four_kilobytes_and_half_unless_consistent(consistent: bool, units: float) -> None:
     params = {"RequestItems": {"t": {"Keys": [{}, {}, {}], "ConsistentRead": consistent}}}

@@ -48,7 +48,8 @@ def data_of(failure: dict[str, Any]) -> list[str]:
     return [base64.b64decode(record["kinesis"]["data"]).decode() for record in records]
 
 
-def test_a_partition_key_keeps_its_order_under_parallelization(tmp_path: Path) -> None:
+def test_f20_a_partition_key_keeps_its_order_under_parallelization(tmp_path: Path) -> None:
+    """Several invocations of one shard at a time."""
     with stream_runtime(tmp_path, PRINT_DATA, BatchSize=7, ParallelizationFactor=4) as runtime:
         put(runtime, *((f"key{number % 10}", f"{number % 10}:{number:03}") for number in range(200)))
         assert runtime.drain(5)
@@ -83,7 +84,8 @@ def test_a_kinesis_record_looks_as_in_lambda(tmp_path: Path) -> None:
     }
 
 
-def test_a_batch_restarts_at_the_lowest_failed_record(tmp_path: Path) -> None:
+def test_f13_a_batch_restarts_at_the_lowest_failed_record(tmp_path: Path) -> None:
+    """A failure in the middle: what succeeded after it is delivered again."""
     source = (
         PRINT_DATA
         + """
@@ -102,7 +104,8 @@ tried = []
 
 
 @pytest.mark.parametrize("manner", ["raise", "report"])
-def test_bisect_isolates_one_poison_record(tmp_path: Path, manner: str) -> None:
+def test_f17_bisect_isolates_one_poison_record(tmp_path: Path, manner: str) -> None:
+    """A record that ends every invocation is set aside alone, whole, in S3."""
     report = "return {'batchItemFailures': [{'itemIdentifier': record['kinesis']['sequenceNumber']}]}"
     source = f"""
 import base64
@@ -148,7 +151,7 @@ def test_the_failure_object_is_named_by_mapping_shard_and_day(tmp_path: Path) ->
     assert name.startswith(f"{year}-{month}-{day}T")
 
 
-def test_records_beyond_their_maximum_age_are_not_delivered(tmp_path: Path) -> None:
+def test_f18_records_beyond_their_maximum_age_are_not_delivered(tmp_path: Path) -> None:
     source = "import time\ndef handle(event, context):\n    print('1')\n    time.sleep(0.01)\n    raise ValueError\n"
     destination = {"OnFailure": {"Destination": arn("Spool")}}
     with stream_runtime(

@@ -21,7 +21,14 @@ POLICY: dict[str, Any] = {
     "Statement": [
         {
             "Effect": "Allow",
-            "Action": ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:ConditionCheckItem", "dynamodb:Query"],
+            "Action": [
+                "dynamodb:BatchGetItem",
+                "dynamodb:PutItem",
+                "dynamodb:ConditionCheckItem",
+                "dynamodb:Query",
+                "dynamodb:PartiQLInsert",
+                "dynamodb:PartiQLUpdate",
+            ],
             "Resource": [HEADS, f"{HEADS}/index/by_review"],
         },
         {"Effect": "Allow", "Action": "dynamodb:BatchWriteItem", "Resource": f"arn:aws:dynamodb:{HERE}:table/timeline"},
@@ -49,10 +56,15 @@ POLICY: dict[str, Any] = {
         },
         {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": SECRET},
         {"Effect": "Allow", "Action": "ssm:GetParameter*", "Resource": f"arn:aws:ssm:{HERE}:parameter/onefold/*"},
+        {"Effect": "Allow", "Action": "athena:*Query*", "Resource": f"arn:aws:athena:{HERE}:workgroup/onefold"},
         {"Effect": "Allow", "NotAction": ["*"], "Resource": "*"},
         {"Effect": "Allow", "Action": "polly:*", "NotResource": "arn:*"},
     ]
 }
+
+
+def statements(*texts: str) -> dict[str, Any]:
+    return {"Statements": [{"Statement": text} for text in texts]}
 
 
 def write(kind: str, table: str) -> dict[str, Any]:
@@ -71,6 +83,11 @@ ALLOWED: list[tuple[str, str, Mapping[str, Any]]] = [
     ("dynamodb", "BatchGetItem", {"RequestItems": {"heads": {"Keys": []}}}),
     ("dynamodb", "BatchWriteItem", {"RequestItems": {"timeline": []}}),
     ("dynamodb", "TransactWriteItems", write("ConditionCheck", "heads")),
+    (
+        "dynamodb",
+        "BatchExecuteStatement",
+        statements('UPDATE "heads" SET a = ? WHERE b = ?', "insert into heads VALUE"),
+    ),
     ("dynamodb", "Query", {"TableName": "heads", "IndexName": "by_review"}),
     ("dynamodbstreams", "GetShardIterator", {"StreamArn": f"{HEADS}/stream/2026"}),
     ("dynamodbstreams", "GetRecords", {"ShardIterator": f"{HEADS}/stream/2026|1|abc"}),
@@ -87,6 +104,8 @@ ALLOWED: list[tuple[str, str, Mapping[str, Any]]] = [
     ("secretsmanager", "GetSecretValue", {"SecretId": "deployment"}),
     ("ssm", "GetParameter", {"Name": "/onefold/dev/deployment"}),
     ("ssm", "GetParameters", {"Names": ["/onefold/a", "/onefold/b"]}),
+    ("athena", "StartQueryExecution", {"QueryString": "SELECT 1", "WorkGroup": "onefold"}),
+    ("athena", "GetQueryResults", {"QueryExecutionId": "q-1"}),
     ("polly", "ListLexicons", {}),
 ]
 REFUSED: list[tuple[str, str, Mapping[str, Any], str]] = [
@@ -97,6 +116,10 @@ REFUSED: list[tuple[str, str, Mapping[str, Any], str]] = [
     ("dynamodb", "BatchGetItem", {"RequestItems": {"heads": {}, "identities": {}}}, "dynamodb:BatchGetItem"),
     ("dynamodb", "BatchWriteItem", {"RequestItems": {"timeline": [], "heads": []}}, "dynamodb:BatchWriteItem"),
     ("dynamodb", "TransactWriteItems", write("Put", "identities"), "dynamodb:PutItem"),
+    ("dynamodb", "BatchExecuteStatement", statements('INSERT INTO "others" VALUE'), "dynamodb:PartiQLInsert"),
+    ("dynamodb", "BatchExecuteStatement", statements("DELETE FROM heads WHERE a = ?"), "dynamodb:PartiQLDelete"),
+    ("dynamodb", "BatchExecuteStatement", statements('SELECT * FROM "heads"."by_review"'), "dynamodb:PartiQLSelect"),
+    ("dynamodb", "BatchExecuteStatement", statements("VALUES 1"), "dynamodb:PartiQL*"),
     ("dynamodb", "TransactWriteItems", write("Update", "heads"), "dynamodb:UpdateItem"),
     ("dynamodb", "Query", {"TableName": "heads", "IndexName": "by_name"}, "dynamodb:Query"),
     ("kinesis", "PutRecords", {"StreamName": "events2"}, "kinesis:PutRecords"),
@@ -115,6 +138,9 @@ REFUSED: list[tuple[str, str, Mapping[str, Any], str]] = [
     ("secretsmanager", "GetSecretValue", {"SecretId": "other"}, "secretsmanager:GetSecretValue"),
     ("secretsmanager", "PutSecretValue", {"SecretId": SECRET}, "secretsmanager:PutSecretValue"),
     ("ssm", "GetParameters", {"Names": ["/onefold/a", "/other"]}, "ssm:GetParameters"),
+    ("athena", "StartQueryExecution", {"QueryString": "SELECT 1", "WorkGroup": "others"}, "athena:StartQueryExecution"),
+    ("athena", "StartQueryExecution", {"QueryString": "SELECT 1"}, "athena:StartQueryExecution"),
+    ("athena", "ListWorkGroups", {}, "athena:ListWorkGroups"),
     ("translate", "TranslateText", {}, "translate:TranslateText"),
 ]
 

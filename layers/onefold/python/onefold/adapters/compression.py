@@ -71,10 +71,15 @@ def _decompress(frame: bytes, bytes_max: int) -> bytes:
 
 
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+_making_decoders = threading.Lock()
 
 
 def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
-    """One decoder a type: making one reads the type's annotations anew."""
+    """One decoder a type: making one reads the type's annotations anew.
+
+    Threads that are the first to read a struct's annotations at the same moment crash the process (msgspec 0.22).
+    """
     if kind not in _decoders:
-        _decoders[kind] = msgspec.msgpack.Decoder(kind)
+        with _making_decoders:
+            _decoders.setdefault(kind, msgspec.msgpack.Decoder(kind))
     return _decoders[kind]

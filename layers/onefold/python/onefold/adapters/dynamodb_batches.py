@@ -49,7 +49,7 @@ def _read(
         items: list[dict[str, Any]] = answer["Responses"].get(table_name, [])
         yield from items
         remaining = list(answer.get("UnprocessedKeys", {}).get(table_name, {}).get("Keys", []))
-        attempt = _next_attempt(attempt, has_progressed=bool(items)) if remaining else 0
+        attempt = next_attempt(attempt, has_progressed=bool(items)) if remaining else 0
 
 
 def write_items(client: "DynamoDBClient", table_name: str, items: Sequence[dict[str, Any]]) -> None:
@@ -66,12 +66,16 @@ def write_items(client: "DynamoDBClient", table_name: str, items: Sequence[dict[
                 answer = client.batch_write_item(RequestItems={table_name: remaining})
             unprocessed = list(answer.get("UnprocessedItems", {}).get(table_name, []))
             has_progressed = len(unprocessed) < len(remaining)
-            attempt = _next_attempt(attempt, has_progressed=has_progressed) if unprocessed else 0
+            attempt = next_attempt(attempt, has_progressed=has_progressed) if unprocessed else 0
             remaining = unprocessed
 
 
-def _next_attempt(attempt: int, *, has_progressed: bool) -> int:
-    """Pause before asking again; attempts that bring something count anew."""
+def next_attempt(attempt: int, *, has_progressed: bool) -> int:
+    """Pause before asking again; attempts that bring something count anew.
+
+    Raises:
+        Unavailable: ATTEMPTS_MAX attempts in a row brought nothing.
+    """
     attempt = 1 if has_progressed else attempt + 1
     if attempt >= ATTEMPTS_MAX:
         raise Unavailable("DynamoDB is throttling; the batch will be retried")
