@@ -21,12 +21,13 @@ UV_FETCHED := $(UV)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check faults bench synth bootstrap deploy diff
+.PHONY: help install demo up test test-spark check faults bench synth bootstrap deploy diff
 
 help:
 	@echo "make demo    a shop's day through the whole system, in about two minutes"
 	@echo "make up      run locally and stay: collector on port 8080, profile API on 8081, AWS endpoint on 8082"
 	@echo "make test    all checks and tests"
+	@echo "make test-spark  the Glue job against the plain loop, on a Spark that is installed for it (400 MB)"
 	@echo "make check   formatting, types, imports between packages, rules for the stacks"
 	@echo "make faults  100,000 random schedules of the river's middle under every fault; SCHEDULES=n for another number"
 	@echo "make bench   the benchmarks, each a table"
@@ -51,6 +52,10 @@ check: $(INSTALLED)
 
 test: check
 	$(BIN)/python -m pytest
+
+test-spark: $(INSTALLED)
+	@$(UV) pip install --quiet --python $(BIN)/python --group spark
+	$(BIN)/python -m pytest tests/spark
 
 SCHEDULES ?= 100000
 faults: $(INSTALLED)

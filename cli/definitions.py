@@ -12,9 +12,11 @@ from cli.problems import UsageError
 from onefold.domain.audience_sql import compile_audience
 from onefold.domain.destination import Destination, parse_destination
 from onefold.domain.errors import Rejected
+from onefold.domain.identity_rules import DEFINITION_NAME, DeclaredRules, parse_rules
 from onefold.domain.mapping import RowMapping, parse_mapping
 from onefold.domain.source import Source, parse_source
 
+IDENTITY_FILE: Final = "identity.yaml"
 PENDING_KEY: Final = "pending0"  # stands in for a write key until one is known
 
 
@@ -56,13 +58,19 @@ def read_definitions(folder: Path) -> tuple[list[Declared], list[Fault]]:
         raise UsageError(f"{folder}: no such folder; definitions lie in {', '.join(_KINDS)} below one")
     declared, faults = [], []
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
-        kind = path.relative_to(folder).parts[0]
-        if kind not in _KINDS or path.suffix != _KINDS[kind][0]:
+        place = path.relative_to(folder)
+        kind = place.parts[0]
+        read: Callable[[Path], Declared] | None = None
+        if str(place) == IDENTITY_FILE:
+            read = _identity
+        elif kind in _KINDS and path.suffix == _KINDS[kind][0]:
+            read = _KINDS[kind][1]
+        if read is None:
             endings = ", ".join(f"{name}/*{ending}" for name, (ending, _) in _KINDS.items())
-            faults.append(Fault(str(path), f"not a definition: write {endings}"))
+            faults.append(Fault(str(path), f"not a definition: write {endings} or {IDENTITY_FILE}"))
             continue
         try:
-            declared.append(_KINDS[kind][1](path))
+            declared.append(read(path))
         except _FaultError as error:
             faults.append(error.fault)
     repeats = _repeated_write_keys(declared)
@@ -76,14 +84,29 @@ def read_mapping(path: Path) -> RowMapping:
     Raises:
         UsageError: There is no such file, or it is faulty.
     """
+    value = _read_one(path, _mapping)
+    assert isinstance(value, RowMapping)  # noqa: S101 - what _mapping makes
+    return value
+
+
+def read_identity(path: Path) -> DeclaredRules:
+    """Read identity rules, wherever the file lies.
+
+    Raises:
+        UsageError: There is no such file, or it is faulty.
+    """
+    value = _read_one(path, _identity)
+    assert isinstance(value, DeclaredRules)  # noqa: S101 - what _identity makes
+    return value
+
+
+def _read_one(path: Path, read: Callable[[Path], Declared]) -> msgspec.Struct:
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     try:
-        value = _mapping(path).value
+        return read(path).value
     except _FaultError as error:
         raise UsageError(f"{error.fault.place}: {error.fault.text}") from error
-    assert isinstance(value, RowMapping)  # noqa: S101 - what _mapping makes
-    return value
 
 
 class _FaultError(Exception):
@@ -136,6 +159,16 @@ def _audience(path: Path) -> Declared:
         raise _FaultError(f"{path}{place}", error.detail) from error
     except UnicodeDecodeError as error:
         raise _FaultError(str(path), "not a text in UTF-8") from error
+
+
+def _identity(path: Path) -> Declared:
+    document, root = _yaml(path)
+    try:
+        body = msgspec.json.encode(document)
+    except (TypeError, ValueError) as error:  # a date, a set, a number that JSON has not
+        raise _FaultError(f"{path}:1", f"write texts, numbers, lists and objects: {error}") from error
+    _parsed(path, root, lambda: parse_rules(body))
+    return Declared(DEFINITION_NAME, path, msgspec.json.decode(body, type=DeclaredRules))
 
 
 _KINDS: Final[dict[str, tuple[str, Callable[[Path], Declared]]]] = {

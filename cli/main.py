@@ -1,4 +1,4 @@
-"""The command line: `onefold up`, `demo`, `apply`, `send`, `profile`, `query`, `status`, `secret`, `listen`."""
+"""The command line: `onefold up`, `apply`, `send`, `profile`, `query`, `rebuild`, `reconcile` and the others."""
 
 import csv
 import json
@@ -14,11 +14,13 @@ from rich.console import Console
 from typer.core import TyperCommand
 from typer.exceptions import Abort, Exit, TyperException
 
+from cli.identity import identity
 from cli.problems import EXPECTED, CommandError, UsageError, report
 
 INTERRUPTED: Final = 130
 OUT: Final = Console(highlight=False)
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app.add_typer(identity, name="identity")
 
 EnvironmentOption = Annotated[str, typer.Option("--env", metavar="local|dev|staging|prod", help="Which deployment.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -191,6 +193,56 @@ def status(env: EnvironmentOption = "local", as_json: JsonOption = False) -> Non
         print(json.dumps(document))
     else:
         OUT.print(status_view(document))
+
+
+@app.command()
+def rebuild(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for fragments, heads and identities as Parquet; only counts without it.")
+    ] = None,
+    env: EnvironmentOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Make every profile anew from the history alone, beside the live tables, which stay as they are."""
+    from cli.rebuilding import rebuild_into
+    from cli.rebuilding_view import show_rebuild
+
+    document = rebuild_into(OUT, env, out, is_quiet=as_json)
+    if as_json:
+        print(json.dumps(document))
+    else:
+        show_rebuild(OUT, document)
+
+
+@app.command()
+def reconcile(  # noqa: PLR0917 - options of a command line
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended; without it, only look.")] = False,
+    profile: Annotated[str, typer.Option(metavar="TYPE:VALUE", help="Only this profile.")] = "",
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Bring all memberships up to date; alone, the history is not read.")
+    ] = False,
+    grace: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seconds that an event may be under way; by default 900 in AWS and none here."),
+    ] = None,
+    env: EnvironmentOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the live tables against the history, tell which profiles differ, and mend them.
+
+    Ends with 1 where something is left that --repair can mend.
+    """
+    from cli.rebuilding import reconcile_tables
+    from cli.rebuilding_view import show_report
+
+    document, is_clean = reconcile_tables(
+        OUT, env, profile, grace, repair=repair, memberships=evaluate, is_quiet=as_json
+    )
+    if as_json:
+        print(json.dumps(document))
+    else:
+        show_report(OUT, document)
+    raise typer.Exit(0 if is_clean else 1)
 
 
 @app.command()

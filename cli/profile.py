@@ -7,8 +7,6 @@ import httpx
 
 from cli.deployment import Deployment
 from cli.problems import CommandError, UsageError
-from onefold.domain.errors import IdentifierInvalid
-from onefold.domain.identity_rules import parse_identifier
 
 
 def fetch_profile(deployment: Deployment, identifier: str, collection: str = "") -> dict[str, Any]:
@@ -23,11 +21,8 @@ def fetch_profile(deployment: Deployment, identifier: str, collection: str = "")
         UsageError: The text names no identifier.
         CommandError: The API refused, or nobody has this identifier.
     """
-    if not identifier.startswith("profile_id:"):
-        try:
-            parse_identifier(identifier)
-        except IdentifierInvalid as error:
-            raise UsageError(str(error)) from error
+    if ":" not in identifier:
+        raise UsageError("Write type:value, as email:ada@shop.de or profile_id:p_…")
     url = f"{deployment.description.api_url.rstrip('/')}/v1/profiles/{quote(identifier, safe=':')}"
     headers = {"Authorization": f"Bearer {deployment.token}"}
     answer = deployment.http.get(f"{url}/{collection}" if collection else url, headers=headers)

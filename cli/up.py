@@ -33,7 +33,7 @@ DEFINITIONS: Final = REPOSITORY / "definitions"
 ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RECORDED_EVERY_S: Final = 1.0
 TOKEN_RENEWED_S: Final = 1_800  # tokens are good for an hour
-SCOPES: Final = ("onefold/profiles.read",)
+SCOPES: Final = ("onefold/profiles.read", "onefold/identity.read", "onefold/identity.decide")
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,10 @@ def build_stacks(scope: Construct, environment: Environment, *, bundle: bool, re
     storage = StorageStack(scope, f"{prefix}-Storage", environment, bundle=bundle, removable=removable, env=place)
     foundation = storage.foundation
     ingest = IngestStack(scope, f"{prefix}-Ingest", foundation, storage, removable=removable, env=place)
-    profiles = ProfilesStack(scope, f"{prefix}-Profiles", foundation, storage, ingest, env=place)
     activation = ActivationStack(scope, f"{prefix}-Activation", foundation, storage, ingest, env=place)
+    profiles = ProfilesStack(scope, f"{prefix}-Profiles", foundation, storage, ingest, activation=activation, env=place)
     analytics = AnalyticsStack(scope, f"{prefix}-Analytics", foundation, storage, ingest, env=place)
-    access = AccessStack(scope, f"{prefix}-Access", foundation, storage, env=place)
+    access = AccessStack(scope, f"{prefix}-Access", foundation, storage, analytics, env=place)
     operations = OperationsStack(
         scope,
         f"{prefix}-Operations",

@@ -84,6 +84,15 @@ def locked_requirements(names: Iterable[str], lock: Path = LOCK) -> str:
     return "\n".join(entries[name] for name in sorted(entries)) + "\n"
 
 
+def locked_version(name: str) -> str:
+    """Return the version of a package that the lock names.
+
+    Raises:
+        BundlingError: The name is not in the lock.
+    """
+    return re.split(r"==|[ ;\\]", locked_requirements([name]), maxsplit=2)[1].strip()
+
+
 def build_layer(layer: str) -> Path:
     """Install a layer's wheels for Lambda's platform, trim them and return the folder.
 

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from onefold.adapters.defined_rules import defined_rules
 from onefold.adapters.defined_sources import DefinedSources
 from onefold.adapters.deployment_secret import load_deployment_secret
 from onefold.adapters.dynamodb_definitions import CachedDefinitions, DynamoDbDefinitions
@@ -41,6 +42,7 @@ def collector() -> Collector:
         spool=S3Spool(connect_s3, config.spool_bucket_name),
         hasher=IdentifierHasher(secret),
         phone=read_e164,
+        rules=defined_rules(definitions, now=time.monotonic),
     )
 
 

@@ -136,6 +136,12 @@ class Alarms(Construct):
             anchor="events-quarantined",
         )
         self._raise(
+            "profile-caps",
+            self.outcome("ProfileCapsReached"),
+            meaning="A profile has reached the size that none of an ordinary person has",
+            anchor="profile-caps",
+        )
+        self._raise(
             "defects", self.outcome("Defects"), meaning="Code met a case that it does not know", anchor="defects"
         )
 

@@ -8,17 +8,20 @@ from constructs import Construct
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.foundation import Foundation, removal_policy
 from infra.constructs.function import OnefoldFunction
+from infra.constructs.spark_job import SparkJob
 
 ACCESS_LOG_KEEP_DAYS = 90
 INCOMPLETE_UPLOAD_KEEP_DAYS = 7
 RAW_ARCHIVE_AFTER_DAYS = 30
 QUARANTINE_KEEP_DAYS = 180
 QUERY_RESULT_KEEP_DAYS = 7
+REBUILT_KEEP_DAYS = 30
 FAILED_BATCH_KEEP_DAYS = 90
 
 RAW_PREFIX = "raw/"
 QUARANTINE_PREFIX = "quarantine/"
 QUERY_RESULT_PREFIX = "athena-results/"
+REBUILT_PREFIX = "rebuilt/"
 SPOOL_PREFIX = "spool/"
 FAILED_BATCH_PREFIX = "aws/lambda/"  # chosen by Lambda for the batches that an event source gives up
 
@@ -100,14 +103,14 @@ class OnefoldBucket(Construct):
             raise TypeError("a bucket's default child is a CfnBucket")
         return resource
 
-    def _grant(self, function: OnefoldFunction, actions: list[str], prefix: str, *, reason: str) -> None:
+    def _grant(self, function: OnefoldFunction | SparkJob, actions: list[str], prefix: str, *, reason: str) -> None:
         """Allow `actions` below `prefix`; `reason` says why no narrower resource can be named."""
         function.role.add_to_principal_policy(
             iam.PolicyStatement(actions=actions, resources=[self.bucket.arn_for_objects(f"{prefix}*")])
         )
         acknowledge(function.role, f"AwsSolutions-IAM5[Resource::{self._arn_seen_by(function)}/{prefix}*]", reason)
 
-    def _arn_seen_by(self, function: OnefoldFunction) -> str:
+    def _arn_seen_by(self, function: OnefoldFunction | SparkJob) -> str:
         """Return the bucket's ARN in the words of cdk-nag, which knows it in another stack by its export's name."""
         owner = Stack.of(self)
         if Stack.of(function) == owner:
@@ -154,6 +157,11 @@ class LakeBucket(OnefoldBucket):
                     prefix=QUERY_RESULT_PREFIX,
                     expiration=Duration.days(QUERY_RESULT_KEEP_DAYS),
                 ),
+                s3.LifecycleRule(
+                    id="expire-rebuilt-profiles",
+                    prefix=REBUILT_PREFIX,
+                    expiration=Duration.days(REBUILT_KEEP_DAYS),
+                ),
             ],
         )
 
@@ -167,6 +175,26 @@ class LakeBucket(OnefoldBucket):
         """Keep what was refused."""
         self._grant(function, ["s3:PutObject"], QUARANTINE_PREFIX, reason="A refused event is kept under its day.")
         self.key.grant_write(function, through="s3")
+
+    def grant_query(self, function: OnefoldFunction) -> None:
+        """Read raw events by way of Athena, which uses its caller's rights, and write and read its results."""
+        self._grant(function, ["s3:GetObject"], RAW_PREFIX, reason="A query reads the events of the days it asks for.")
+        actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
+        self._grant(function, actions, QUERY_RESULT_PREFIX, reason="Athena names each query's result anew.")
+        function.role.add_to_principal_policy(
+            iam.PolicyStatement(actions=["s3:ListBucket", "s3:GetBucketLocation"], resources=[self.bucket.bucket_arn])
+        )
+        self.key.grant_write(function, through="s3")
+
+    def grant_rebuild(self, job: SparkJob) -> None:
+        """Read all raw events; write what they become, and replace what an earlier run wrote."""
+        self._grant(job, ["s3:GetObject"], RAW_PREFIX, reason="A rebuild reads the whole history.")
+        actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+        self._grant(job, actions, REBUILT_PREFIX, reason="Spark names the parts of what it writes.")
+        job.role.add_to_principal_policy(
+            iam.PolicyStatement(actions=["s3:ListBucket", "s3:GetBucketLocation"], resources=[self.bucket.bucket_arn])
+        )
+        self.key.grant_write(job, through="s3")
 
 
 class SpoolBucket(OnefoldBucket):

@@ -8,6 +8,14 @@ from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.foundation import Foundation, removal_policy
 
 RESOURCE_SERVER = "onefold"
+READ_PROFILES = "profiles.read"
+READ_IDENTITY = "identity.read"
+DECIDE_IDENTITY = "identity.decide"
+SCOPES = {
+    READ_PROFILES: "Read profiles",
+    READ_IDENTITY: "See why identifiers are together, what was decided, and what other rules would change",
+    DECIDE_IDENTITY: "Split, link and detach identities",
+}
 TOKEN_VALIDITY = Duration.hours(1)
 
 
@@ -32,9 +40,12 @@ class ApiClients(Construct):
             ),
             removal_policy=removal_policy(foundation.environment, removable=True),
         )
-        read_profiles = cognito.ResourceServerScope(scope_name="profiles.read", scope_description="Read profiles")
+        scopes = [
+            cognito.ResourceServerScope(scope_name=name, scope_description=description)
+            for name, description in SCOPES.items()
+        ]
         server = self._pool.add_resource_server(
-            "Server", identifier=RESOURCE_SERVER, user_pool_resource_server_name="onefold", scopes=[read_profiles]
+            "Server", identifier=RESOURCE_SERVER, user_pool_resource_server_name="onefold", scopes=scopes
         )
         self._client = self._pool.add_client(
             "Client",
@@ -43,7 +54,7 @@ class ApiClients(Construct):
             auth_flows=cognito.AuthFlow(),
             o_auth=cognito.OAuthSettings(
                 flows=cognito.OAuthFlows(client_credentials=True),
-                scopes=[cognito.OAuthScope.resource_server(server, read_profiles)],
+                scopes=[cognito.OAuthScope.resource_server(server, scope) for scope in scopes],
             ),
             prevent_user_existence_errors=True,
             enable_token_revocation=True,
@@ -65,10 +76,10 @@ class ApiClients(Construct):
     def client_id(self) -> str:
         return self._client.user_pool_client_id
 
-    @property
-    def read_profiles(self) -> str:
-        """The scope as routes ask for it and tokens carry it."""
-        return f"{RESOURCE_SERVER}/profiles.read"
+    @staticmethod
+    def scope(name: str) -> str:
+        """A scope as routes ask for it and tokens carry it."""
+        return f"{RESOURCE_SERVER}/{name}"
 
     @property
     def token_url(self) -> str:

@@ -7,7 +7,7 @@ from constructs import Construct
 from infra.constructs.foundation import Foundation
 
 EVENT_SOURCE = "onefold"
-DETAIL_TYPES = ("Audience Entered", "Audience Exited", "Profile Merged")
+DETAIL_TYPES = ("Audience Entered", "Audience Exited", "Profile Merged", "Profile Split")
 
 
 class EventBus(Construct):
@@ -34,7 +34,7 @@ class EventBus(Construct):
         return self.bus.attr_arn
 
     def grant_publish(self, grantee: iam.IGrantable) -> None:
-        """Publish transitions."""
+        """Publish messages."""
         grantee.grant_principal.add_to_principal_policy(
             iam.PolicyStatement(actions=["events:PutEvents"], resources=[self.arn])
         )

@@ -30,7 +30,7 @@ ACCESS_LOG_FORMAT = {
 
 
 class OnefoldHttpApi(Construct):
-    """One API for one function.
+    """One API, for one function unless a route names another.
 
     The stage is `$default`, so paths begin at the host's root, where tracking libraries expect them.
     """
@@ -49,6 +49,7 @@ class OnefoldHttpApi(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._integration = HttpLambdaIntegration(f"{construct_id}Integration", function.function)
+        self._integrations = {function.verb: self._integration}
         self.api = apigateway.HttpApi(self, "Api", api_name=name, description=description, create_default_stage=False)
         self.log_group = logs.LogGroup(
             self,
@@ -93,12 +94,26 @@ class OnefoldHttpApi(Construct):
         )
         acknowledge(route, "AwsSolutions-APIG4", reason)
 
-    def route(self, path: str, *, authorizer: HttpJwtAuthorizer, scopes: Sequence[str]) -> None:
-        """Send GET requests of `path` to the function if their token carries one of `scopes`."""
+    def route(
+        self,
+        path: str,
+        *,
+        authorizer: HttpJwtAuthorizer,
+        scopes: Sequence[str],
+        method: apigateway.HttpMethod = apigateway.HttpMethod.GET,
+        function: OnefoldFunction | None = None,
+    ) -> None:
+        """Send requests of `path` to the API's function, or another, if their token carries one of `scopes`."""
         self.api.add_routes(
             path=path,
-            methods=[apigateway.HttpMethod.GET],
-            integration=self._integration,
+            methods=[method],
+            integration=self._integration_of(function) if function else self._integration,
             authorizer=authorizer,
             authorization_scopes=list(scopes),
         )
+
+    def _integration_of(self, function: OnefoldFunction) -> HttpLambdaIntegration:
+        if function.verb not in self._integrations:
+            construct_id = f"{function.verb.capitalize()}Integration"
+            self._integrations[function.verb] = HttpLambdaIntegration(construct_id, function.function)
+        return self._integrations[function.verb]

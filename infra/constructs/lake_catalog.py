@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import Aws
+from aws_cdk import Aws, Stack
 from aws_cdk import aws_glue as glue
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.constructs.buckets import QUARANTINE_PREFIX, RAW_PREFIX, LakeBucket
@@ -21,6 +22,7 @@ PARQUET_INPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
 PARQUET_OUTPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
 PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
+IDENTIFIER = "struct<type:string,value:string,key:string,priority:int,role:int>"
 RAW_COLUMNS: Columns = (
     ("message_id", "string"),
     ("kind", "string"),
@@ -42,6 +44,11 @@ RAW_COLUMNS: Columns = (
     ("consent", "map<string,boolean>"),
     ("violations", "array<string>"),
     ("sequence", "string"),
+    ("identifier_priorities", "array<int>"),
+    ("identifier_roles", "array<int>"),
+    ("previous", f"array<{IDENTIFIER}>"),
+    ("account", IDENTIFIER),
+    ("position", "int"),
 )
 RAW_PARTITIONS: Columns = (("dt", "string"), ("hour", "string"))
 
@@ -104,6 +111,15 @@ class LakeCatalog(Construct):
         )
         events = self._view("events", "Every event once", columns=(*RAW_COLUMNS, *RAW_PARTITIONS))
         events.add_resource_dependency(raw_events)
+
+    def grant_describe(self, grantee: iam.IGrantable, table: str) -> None:
+        """Know one table's columns and place, as a query has to; its partitions are projected, so none are listed."""
+        stack = Stack.of(self)
+        names = ("catalog", f"database/{self.database_name}", f"table/{self.database_name}/{table}")
+        arns = [stack.format_arn(service="glue", resource=name) for name in names]
+        grantee.grant_principal.add_to_principal_policy(
+            iam.PolicyStatement(actions=["glue:GetDatabase", "glue:GetTable"], resources=arns)
+        )
 
     def _parquet_table(
         self,
@@ -181,7 +197,7 @@ class LakeCatalog(Construct):
 def presto_type(hive: str) -> str:
     """Translate a Hive type to the name that Athena's engine has for it.
 
-    Covers what the columns above use: string, boolean, timestamp, array<…>, map<…,…> and struct<name:…>.
+    Covers what the columns above use: string, boolean, int, timestamp, array<…>, map<…,…> and struct<name:…>.
     """
     if hive.startswith("array<"):
         return f"array({presto_type(hive[len('array<') : -1])})"
@@ -190,7 +206,7 @@ def presto_type(hive: str) -> str:
     if hive.startswith("struct<"):
         fields = (field.split(":", 1) for field in _split(hive[len("struct<") : -1]))
         return f"row({', '.join(f'{name} {presto_type(kind)}' for name, kind in fields)})"
-    return {"string": "varchar", "boolean": "boolean", "timestamp": "timestamp(3)"}[hive]
+    return {"string": "varchar", "boolean": "boolean", "int": "integer", "timestamp": "timestamp(3)"}[hive]
 
 
 def _split(parts: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Where questions to the lake are asked: Athena with a limit, and queries to begin with."""
 
-from aws_cdk import Aws
+from aws_cdk import Aws, Stack
 from aws_cdk import aws_athena as athena
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.constructs.buckets import QUERY_RESULT_PREFIX, LakeBucket
@@ -55,3 +56,18 @@ class QueryWorkgroup(Construct):
             )
             query.add_resource_dependency(self.workgroup)
             query.add_resource_dependency(catalog.database)
+
+    def grant_ask(self, grantee: iam.IGrantable) -> None:
+        """Start a query, wait for its rows, stop it; what it may read is granted by the catalog and the lake."""
+        arn = Stack.of(self).format_arn(service="athena", resource="workgroup", resource_name=self.name)
+        grantee.grant_principal.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "athena:StartQueryExecution",
+                    "athena:GetQueryExecution",
+                    "athena:GetQueryResults",
+                    "athena:StopQueryExecution",
+                ],
+                resources=[arn],
+            )
+        )

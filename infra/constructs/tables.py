@@ -1,4 +1,4 @@
-"""The six tables, each with its permissions as verbs."""
+"""The seven tables, each with its permissions as verbs."""
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
@@ -92,8 +92,8 @@ class FragmentsTable(OnefoldTable):
         )
 
     def grant_fold(self, grantee: iam.IGrantable) -> None:
-        """Load a batch's fragments, replace each one conditionally."""
-        self._grant_writing(grantee, "dynamodb:BatchGetItem", "dynamodb:PutItem")
+        """Load a batch's fragments, insert or update each one conditionally in a batch of statements."""
+        self._grant_writing(grantee, "dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate")
 
     def grant_read(self, grantee: iam.IGrantable) -> None:
         """Load the fragments of a profile."""
@@ -105,8 +105,8 @@ class IdentitiesTable(OnefoldTable):
         super().__init__(scope, "Identities", foundation, removable=removable, partition_key="identifier_key")
 
     def grant_link(self, grantee: iam.IGrantable) -> None:
-        """Resolve identifiers, claim new ones inside a transaction."""
-        self._grant_writing(grantee, "dynamodb:BatchGetItem", "dynamodb:PutItem")
+        """Resolve identifiers, claim new ones inside a transaction, and see to it that others are still nobody's."""
+        self._grant_writing(grantee, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:ConditionCheckItem")
 
     def grant_read(self, grantee: iam.IGrantable) -> None:
         """Resolve identifiers."""
@@ -129,7 +129,7 @@ class HeadsTable(OnefoldTable):
         self._grant_writing(grantee, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:ConditionCheckItem")
 
     def grant_evaluate(self, grantee: iam.IGrantable) -> None:
-        """Load heads, replace one when a membership changed."""
+        """Load heads, replace one when a membership changed, shorten redirects together with the head they lead to."""
         self._grant_writing(grantee, "dynamodb:BatchGetItem", "dynamodb:PutItem")
 
     def grant_read(self, grantee: iam.IGrantable) -> None:
@@ -161,6 +161,28 @@ class TimelineTable(OnefoldTable):
 class SuppressionsTable(OnefoldTable):
     def __init__(self, scope: Construct, foundation: Foundation, *, removable: bool) -> None:
         super().__init__(scope, "Suppressions", foundation, removable=removable, partition_key="identifier_key")
+
+
+class DecisionsTable(OnefoldTable):
+    """What was decided about identities; an audit, so nothing of it expires."""
+
+    def __init__(self, scope: Construct, foundation: Foundation, *, removable: bool) -> None:
+        super().__init__(
+            scope,
+            "Decisions",
+            foundation,
+            removable=removable,
+            partition_key="scope",
+            sort_key="place",
+        )
+
+    def grant_decide(self, grantee: iam.IGrantable) -> None:
+        """Look decisions up, and add new ones inside a transaction; a condition keeps each from being overwritten."""
+        self._grant_writing(grantee, "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem")
+
+    def grant_replay(self, grantee: iam.IGrantable) -> None:
+        """Page through all decisions."""
+        self._grant_reading(grantee, "dynamodb:Query")
 
 
 class DefinitionsTable(OnefoldTable):

@@ -1,5 +1,6 @@
 """What a boto3 call asks of IAM: actions and resources, derived from its parameters."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -52,6 +53,10 @@ def _dynamodb(call: _Call) -> Iterator[Request]:
         for item in params["TransactItems"]:
             for kind, body in item.items():
                 yield Request(_TRANSACTION_ACTIONS[kind], _table(call, body["TableName"]))
+    elif call.operation == "BatchExecuteStatement":
+        for statement in params["Statements"]:
+            match = _PARTIQL.match(statement["Statement"])
+            yield Request(*_partiql(call, match)) if match else Request("dynamodb:PartiQL*", "*")
     elif call.operation in ("BatchGetItem", "BatchWriteItem"):
         for name in params["RequestItems"]:
             yield Request(call.action, _table(call, name))
@@ -60,6 +65,12 @@ def _dynamodb(call: _Call) -> Iterator[Request]:
         yield Request(call.action, _table(call, params["TableName"]) + index)
     else:
         yield Request(call.action, params.get("ResourceArn", "*"))
+
+
+def _partiql(call: _Call, match: re.Match[str]) -> tuple[str, str]:
+    action = f"dynamodb:PartiQL{match['verb'].capitalize()}"
+    index = f"/index/{match['index']}" if match["index"] else ""
+    return action, _table(call, match["table"]) + index
 
 
 def _table(call: _Call, name: str) -> str:
@@ -96,6 +107,14 @@ def _s3(call: _Call) -> Iterator[Request]:
         yield Request(call.action, bucket)
 
 
+def _athena(call: _Call) -> Iterator[Request]:
+    workgroup = call.params.get("WorkGroup")
+    if workgroup is None and "QueryExecutionId" in call.params:  # which belongs to a workgroup that the call leaves out
+        yield Request(call.action, call.arn("workgroup/*"), is_pattern=True)
+    else:
+        yield Request(call.action, call.arn(f"workgroup/{workgroup or 'primary'}"))
+
+
 def _sqs(call: _Call) -> Iterator[Request]:
     name = call.params.get("QueueName") or call.params.get("QueueUrl", "*").rsplit("/", 1)[-1]
     yield Request(call.action, call.arn(name))
@@ -125,7 +144,12 @@ def _ssm(call: _Call) -> Iterator[Request]:
         yield Request(call.action, call.arn(name if name.startswith("arn:") else f"parameter/{name.lstrip('/')}"))
 
 
+_PARTIQL = re.compile(
+    r'\s*(?P<verb>SELECT|INSERT|UPDATE|DELETE)\b(?:.*?\b(?:FROM|INTO))?\s+"?(?P<table>[\w.-]+)"?(?:\."(?P<index>[\w.-]+)")?',
+    re.IGNORECASE | re.DOTALL,
+)
 _SERVICES: Mapping[str, Callable[[_Call], Iterator[Request]]] = {
+    "athena": _athena,
     "dynamodb": _dynamodb,
     "dynamodbstreams": _dynamodb_streams,
     "events": _events,

@@ -177,6 +177,8 @@ ROWS: Mapping[str, Row] = {
         "{sent[Name]}", {"Arn": "{got[EventBusArn]}", "Name": "{sent[Name]}"}, "events", "CreateEventBus"
     ),
     "AWS::Glue::Database": Row("{sent[DatabaseInput][Name]}", {}, "glue", "CreateDatabase"),
+    "AWS::Glue::Job": Row("{p[Name]}"),  # is started by hand, and needs Spark
+    "AWS::Glue::SecurityConfiguration": Row("{p[Name]}"),
     "AWS::Glue::Table": Row("{sent[TableInput][Name]}", {}, "glue", "CreateTable"),
     "AWS::IAM::Policy": Row("{logical_id}"),
     "AWS::Lambda::EventSourceMapping": Row("{name}", {"Id": "{name}"}),

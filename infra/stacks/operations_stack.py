@@ -46,6 +46,7 @@ class Watched:
             self.activation.activate,
             self.activation.deliver,
             self.access.serve,
+            self.access.resolve_function,
         ]
 
     @property

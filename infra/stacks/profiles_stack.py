@@ -8,6 +8,7 @@ from infra.constructs.consumers import TABLE_RECORD_AGE_MAX, StreamConsumer
 from infra.constructs.foundation import Foundation
 from infra.constructs.function import OnefoldFunction
 from infra.constructs.layers import Layers
+from infra.stacks.activation_stack import ActivationStack
 from infra.stacks.ingest_stack import IngestStack
 from infra.stacks.storage_stack import StorageStack
 
@@ -21,17 +22,18 @@ class ProfilesStack(Stack):
         storage: StorageStack,
         ingest: IngestStack,
         *,
+        activation: ActivationStack,
         env: CdkEnvironment,
     ) -> None:
         super().__init__(scope, construct_id, env=env, description="onefold: fragments, identities and heads")
         self._foundation = foundation
         self._layers = Layers(self, "Layers", foundation)
-        self.stitch = self._stitch(storage)
+        self.stitch = self._stitch(storage, activation)
         self.stitch_consumer = self._follow_events(ingest)
         self.evaluate = self._evaluate(storage)
         self.evaluate_consumers = self._follow_profiles(storage, ingest)
 
-    def _stitch(self, storage: StorageStack) -> OnefoldFunction:
+    def _stitch(self, storage: StorageStack, activation: ActivationStack) -> OnefoldFunction:
         stitch = OnefoldFunction(
             self,
             "stitch",
@@ -45,14 +47,18 @@ class ProfilesStack(Stack):
                 "IDENTITIES_TABLE_NAME": storage.identities.name,
                 "HEADS_TABLE_NAME": storage.heads.name,
                 "TIMELINE_TABLE_NAME": storage.timeline.name,
+                "DEFINITIONS_TABLE_NAME": storage.definitions.name,
                 "LAKE_BUCKET_NAME": storage.lake.name,
+                "BUS_NAME": activation.bus.name,
             },
         )
         storage.fragments.grant_fold(stitch)
         storage.identities.grant_link(stitch)
         storage.heads.grant_link(stitch)
         storage.timeline.grant_append(stitch)
+        storage.definitions.grant_read(stitch)
         storage.lake.grant_quarantine(stitch)
+        activation.bus.grant_publish(stitch)
         return stitch
 
     def _follow_events(self, ingest: IngestStack) -> StreamConsumer:

@@ -9,6 +9,7 @@ from infra.constructs.foundation import Foundation, removal_policy
 from infra.constructs.key import DeploymentKey
 from infra.constructs.secret import DeploymentSecret
 from infra.constructs.tables import (
+    DecisionsTable,
     DefinitionsTable,
     FragmentsTable,
     HeadsTable,
@@ -47,6 +48,7 @@ class StorageStack(Stack):
         self.heads = HeadsTable(self, foundation, removable=removable)
         self.timeline = TimelineTable(self, foundation, removable=removable)
         self.suppressions = SuppressionsTable(self, foundation, removable=removable)
+        self.decisions = DecisionsTable(self, foundation, removable=removable)
         self.definitions = DefinitionsTable(self, foundation, removable=removable)
         self.access_log = AccessLogBucket(self, "AccessLog", foundation, removable=removable)
         self.lake = LakeBucket(self, foundation, self.access_log, removable=removable)
@@ -60,5 +62,6 @@ class StorageStack(Stack):
             "heads": self.heads,
             "timeline": self.timeline,
             "suppressions": self.suppressions,
+            "decisions": self.decisions,
             "definitions": self.definitions,
         }

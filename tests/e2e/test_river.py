@@ -83,7 +83,7 @@ def test_an_event_does_not_come_to_cost_more(river: River) -> None:
 def test_audiences_were_entered_and_left(river: River) -> None:
     kinds = {each["type"] for each in river.receiver.received.deliveries.values()}
 
-    assert kinds == {"Audience Entered", "Audience Exited", "Profile Merged"}
+    assert kinds == {"Audience Entered", "Audience Exited", "Profile Merged", "Profile Split"}
     assert river.receiver.received.forged == 0
 
 

@@ -10,6 +10,7 @@ from onefold.domain.event import Event, FragmentKey, fragment_key
 from onefold.domain.fragment import StoredFragment
 from onefold.domain.head import Head
 from onefold.domain.identity import GraphChanges
+from onefold.domain.identity_rules import DEFAULT_RULES, IdentityRules
 from onefold.use_cases.linking import live_head
 from onefold.use_cases.stitch import StitchReport, StreamRecord, TimelineBatch, stitch
 from tests.fakes.stores import MemoryFragments, MemoryGraph, MemoryTimeline
@@ -38,10 +39,11 @@ class World:
     timeline: MemoryTimeline = field(default_factory=MemoryTimeline)
     faults: dict[int, Fault] = field(default_factory=dict)
     interruptions: dict[int, Callable[[], object]] = field(default_factory=dict)
+    rules: IdentityRules = DEFAULT_RULES
     calls: int = 0
 
     def stitch(self, records: Sequence[StreamRecord]) -> StitchReport:
-        return stitch(records, _Fragments(self), _Graph(self), _Timeline(self))
+        return stitch(records, _Fragments(self), _Graph(self), _Timeline(self), rules=self.rules)
 
     def call(self, call: Callable[[], Result]) -> Result:
         number, self.calls = self.calls, self.calls + 1

@@ -6,18 +6,14 @@ from threading import Lock
 import msgspec
 
 from onefold.adapters.compression import pack, unpack
-from onefold.domain.decision import DecisionRecord
+from onefold.adapters.memory_graph import MemoryGraph as MemoryGraph  # noqa: PLC0414 - part of what is here
 from onefold.domain.errors import Unavailable, VersionConflict
 from onefold.domain.event import Event, Refusal
 from onefold.domain.fragment import StoredFragment
-from onefold.domain.head import Head
-from onefold.domain.identity import GraphChanges
 from onefold.domain.timeline import newest
 from onefold.use_cases.activate import Transition
 from onefold.use_cases.archive import ArchivedEvent
 from onefold.use_cases.stitch import TimelineBatch
-
-CHANGES_MAX = 100
 
 
 class MemoryFragments:
@@ -45,49 +41,6 @@ class MemoryFragments:
 
     def all(self) -> dict[str, StoredFragment]:
         return self.load(list(self.items))
-
-
-class MemoryGraph:
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self.identities: dict[str, str] = {}
-        self.stored_heads: dict[str, Head] = {}
-        self.records: dict[str, DecisionRecord] = {}
-
-    def owners(self, keys: Collection[str]) -> dict[str, str]:
-        with self._lock:
-            return {key: self.identities[key] for key in keys if key in self.identities}
-
-    def heads(self, profile_ids: Collection[str]) -> dict[str, Head]:
-        with self._lock:
-            return {each: self.stored_heads[each] for each in profile_ids if each in self.stored_heads}
-
-    def write(self, head: Head) -> None:
-        self.commit(GraphChanges((head,), {}))
-
-    def decision(self, decision_id: str) -> DecisionRecord | None:
-        return self.records.get(decision_id)
-
-    def commit(self, changes: GraphChanges, record: DecisionRecord | None = None) -> None:
-        if len(changes) + (record is not None) > CHANGES_MAX:
-            raise ValueError("Too many changes for one transaction")
-        with self._lock:
-            stale = [head for head in changes.heads if self._version(head.profile_id) != head.version]
-            lost = [key for key, change in changes.identities.items() if self.identities.get(key) != change.expected]
-            if stale or lost or (record is not None and record.decision.decision_id in self.records):
-                raise VersionConflict("Another writer changed a profile")
-            for head in changes.heads:
-                self.stored_heads[head.profile_id] = msgspec.structs.replace(head, version=head.version + 1)
-            self.identities.update({key: change.profile_id for key, change in changes.identities.items()})
-            if record is not None:
-                self.records[record.decision.decision_id] = record
-
-    def _version(self, profile_id: str) -> int:
-        head = self.stored_heads.get(profile_id)
-        return 0 if head is None else head.version
-
-    def live_heads(self) -> list[Head]:
-        return [head for head in self.stored_heads.values() if not head.merged_into]
 
 
 class MemoryTimeline:

@@ -23,9 +23,12 @@ TABLES = {
     "timeline": ("fragment_key", "sequence"),
     "suppressions": ("identifier_key",),
     "definitions": ("scope", "name"),
+    "decisions": ("scope", "place"),
 }
 LAKE = "onefold-lake"
 BUS = "onefold-bus"
+WORKGROUP = "onefold_dev"
+DATABASE = "onefold_dev"
 SECRET_NAME = "onefold-secret"
 CACHED = ("stores", "lake", "bus")
 
@@ -79,6 +82,8 @@ def environment(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
         "POWERTOOLS_METRICS_NAMESPACE": "Onefold",
         "LAKE_BUCKET_NAME": LAKE,
         "BUS_NAME": BUS,
+        "WORKGROUP_NAME": WORKGROUP,
+        "DATABASE_NAME": DATABASE,
         "DEPLOYMENT_SECRET_ARN": arn,
     }
     for name, value in variables.items():

@@ -12,14 +12,18 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from onefold.domain import fragment
-from onefold.domain.errors import Unavailable, VersionConflict
+from onefold.domain.decision import Decision
+from onefold.domain.errors import Rejected, Unavailable, VersionConflict
 from onefold.domain.event import EventBatch, FragmentKey, partition_key
-from onefold.domain.identity import Attachment, GraphChanges, IdentityGraph
+from onefold.domain.identity import Attachment, GraphChanges, IdentityGraph, LimitReached
+from onefold.use_cases import decide as deciding
 from onefold.use_cases import linking
 from onefold.use_cases.activate import HeadChange, Transition, activate
+from onefold.use_cases.decide import decide
 from onefold.use_cases.evaluate import CurrentAudience, evaluate
 from onefold.use_cases.evaluate_inputs import to_evaluate
 from onefold.use_cases.linking import Candidate
+from onefold.use_cases.settle_redirects import former_ids, settle_redirects
 from onefold.use_cases.stitch import StreamRecord, stitch
 from tests.fakes.events import NOON_MS
 from tests.fakes.stores import MemoryFragments, MemoryGraph, MemoryTimeline
@@ -60,7 +64,7 @@ class RecordingGraph(IdentityGraph):
 
     def changes(self) -> "RecordedChanges":
         changes = super().changes()
-        return RecordedChanges(changes.heads, changes.identities, tuple(self.added))
+        return RecordedChanges(changes.heads, changes.identities, changes.checks, changes.unowned, tuple(self.added))
 
 
 class RecordedChanges(GraphChanges, frozen=True):
@@ -71,7 +75,8 @@ class River:
     """One schedule: a history, delivered through everything that may happen, until nothing is left to do.
 
     Attributes:
-        linked: What each transaction linked, in the order in which they were applied.
+        linked: What each transaction linked or carried out, in the order in which they were applied.
+        decides_at_once: Whether each decision is one transaction, as all but huge ones are.
         published: All messages that the bus took, repeats too.
         with_ring: Whether fragments know recent messages; without, the cursor must do it alone.
     """
@@ -82,7 +87,8 @@ class River:
         self.history, self.audiences, self.with_ring = history, audiences, with_ring
         self.fragments, self.graph, self.timeline = MemoryFragments(), MemoryGraph(), MemoryTimeline()
         self.published: list[Transition] = []
-        self.linked: list[tuple[Candidate, ...]] = []
+        self.linked: list[tuple[Candidate, ...] | Decision] = []
+        self.findings: list[LimitReached] = []
         self.steps = self.calls = self.now_ms = 0
         self.trace: list[str] | None = None
         kinds = chance.sample(FAULTS, chance.randint(1, len(FAULTS)))
@@ -96,6 +102,8 @@ class River:
         self._batch_size = chance.choice([1, 3, 10])
         self._parallel = chance.choice([1, 2])
         self._reshards = chance.choice([0, 0, 1, 2])
+        self.decides_at_once = chance.random() < 0.7
+        self._decisions = list(history.decisions)
         self._pending = list(history.records)
         self._running: list[Task] = []
         self._asleep: dict[Task, int] = {}  # who is slow → the step at which it goes on
@@ -119,6 +127,7 @@ class River:
             self.stage.run()
         assert all(lane.is_drained for lane in self._lanes), "a lane is stuck"
         assert not self._pending
+        assert not self._decisions
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
@@ -127,6 +136,8 @@ class River:
             (linking, "CANDIDATES_PER_COMMIT", self._candidates_max),
             (linking, "CHANGES_PER_COMMIT", self._changes_max),
         ]
+        if not self.decides_at_once:
+            changed += [(deciding, "CHANGES_MAX", 2), (deciding, "PARTS_PER_COMMIT", 1)]
         if not self.with_ring:
             changed.append((fragment, "_has", lambda _recent, _mark: False))
         before = [(module, name, getattr(module, name)) for module, name, _ in changed]
@@ -155,6 +166,8 @@ class River:
             options += [lane for lane in self._lanes if lane.is_ready]
             if self._pending:
                 options.append(self._put)
+            if self._decisions and (not options or self.random.random() < 0.1):
+                options.append(self._begin_to_decide)
             if self._reshards and self.random.random() < 0.1:
                 options.append(self._reshard)
             if not options and not self._running:
@@ -186,6 +199,25 @@ class River:
         self._running.append(task)
         self.note(task.name, "starts")
         return task
+
+    def _begin_to_decide(self) -> None:
+        """Somebody calls the identity API; where it does not answer they call again with the same id."""
+        decision = self._decisions.pop(0)
+
+        def finished(ended: Task, result: object, error: BaseException | None) -> None:
+            self._running.remove(ended)
+            self.note(ended.name, f"ends: {error or result!r}")
+            if isinstance(error, (Unavailable, Killed)):
+                self._decisions.append(decision)
+            elif isinstance(error, Rejected):
+                self.chance.struck["decision refused"] += 1
+            elif error is not None:
+                raise error
+            else:
+                self.chance.struck[f"decided {decision.action}"] += 1
+
+        name = f"{decision.action} {decision.decision_id}"
+        self._running.append(Task(name, lambda: decide(stores.Graph(self), decision, self.history.rules), finished))
 
     def _falls_asleep(self, task: Task) -> bool:
         """Whether a task goes on much later only: it is slow, or a zombie whose batch is delivered again meanwhile."""
@@ -262,20 +294,31 @@ class River:
 
     def _stitch(self, entries: Sequence[Entry]) -> list[int]:
         records = [StreamRecord(str(entry.sequence), entry.body) for entry in entries]  # type: ignore[arg-type]
-        report = stitch(records, stores.Fragments(self), stores.Graph(self), stores.Timeline(self))
+        report = stitch(
+            records,
+            stores.Fragments(self),
+            stores.Graph(self),
+            stores.Timeline(self),
+            rules=self.history.rules,
+            findings=stores.Findings(self),
+        )
         if len(entries) > 1 and len(report.failed) == len(entries):
             raise Unavailable("All records of the batch failed")
         return [int(sequence) for sequence in report.failed]
 
     def _evaluate(self, entries: Sequence[Entry]) -> list[int]:
         changed: set[FragmentKey] = set()
+        redirected: list[str] = []
         for entry in entries:
             body = entry.body
+            if isinstance(body, HeadChange):
+                redirected += former_ids(body.old, body.new)
             key = to_evaluate(body.old, body.new) if isinstance(body, HeadChange) else body
             if isinstance(key, FragmentKey):
                 changed.add(key)
         by_name = sorted(changed, key=str)  # a set's order differs from run to run
         evaluate(by_name, self.audiences, stores.Graph(self), stores.Fragments(self), now_ms=self.now_ms)
+        settle_redirects(redirected, stores.Graph(self))
         return []
 
     def _activate(self, entries: Sequence[Entry]) -> list[int]:

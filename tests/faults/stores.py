@@ -4,11 +4,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from onefold.domain.decision import DecisionRecord
 from onefold.domain.errors import Unavailable
 from onefold.domain.fragment import StoredFragment
 from onefold.domain.head import Head
-from onefold.domain.identity import GraphChanges
+from onefold.domain.identity import GraphChanges, LimitReached
 from onefold.use_cases.activate import HeadChange, Transition
+from onefold.use_cases.linking import live_head
 from onefold.use_cases.stitch import TimelineBatch
 
 if TYPE_CHECKING:
@@ -63,23 +65,37 @@ class Graph:
     def heads(self, profile_ids: Collection[str]) -> dict[str, Head]:
         return _read(self.river, "read heads", profile_ids, self.river.graph.heads)
 
-    def commit(self, changes: GraphChanges) -> None:
-        self.river.call("commit", lambda: self._commit(changes))
+    def decision(self, decision_id: str) -> DecisionRecord | None:
+        return self.river.call("read decision", lambda: self.river.graph.decision(decision_id))
+
+    def commit(self, changes: GraphChanges, record: DecisionRecord | None = None) -> None:
+        self.river.call("commit", lambda: self._commit(changes, record))
 
     def write(self, head: Head) -> None:
         self.river.call("write head", lambda: self._commit(GraphChanges((head,), {})))
 
-    def _commit(self, changes: GraphChanges) -> None:
+    def _commit(self, changes: GraphChanges, record: DecisionRecord | None = None) -> None:
         graph = self.river.graph
         before = {head.profile_id: graph.stored_heads.get(head.profile_id) for head in changes.heads}
-        graph.commit(changes)
+        graph.commit(changes, record)
         added = getattr(changes, "added", None)
         if added:
             self.river.linked.append(added)
-            owned = [key for head in graph.live_heads() for key in head.identifiers]
-            assert len(owned) == len(set(owned)) == len(graph.identities), "an identifier has two owners, or none"
+        if record is not None:
+            self.river.linked.append(record.decision)
+        for head in graph.live_heads():
+            led = [live_head(graph.stored_heads, graph.identities[key]) for key in head.identifiers]
+            assert all(each is head for each in led), "an identifier has two owners, or none"
         for profile_id, old in before.items():
             self.river.head_changed(HeadChange(old, graph.stored_heads[profile_id], self.river.now_ms))
+
+
+@dataclass
+class Findings:
+    river: "River"
+
+    def publish(self, findings: Sequence[LimitReached]) -> None:
+        self.river.call("tell findings", lambda: self.river.findings.extend(findings))
 
 
 @dataclass

@@ -70,7 +70,8 @@ def calls() -> int:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_failure_at_any_call_is_repaired_by_the_next_delivery(fault: Fault) -> None:
+def test_f10_a_failure_at_any_call_is_repaired_by_the_next_delivery(fault: Fault) -> None:
+    """A function is stopped at each of its calls, before or after the call's effect: a time-out, a crash."""
     for number in range(calls()):
         world = World(faults={number: fault})
 
@@ -81,7 +82,8 @@ def test_a_failure_at_any_call_is_repaired_by_the_next_delivery(fault: Fault) ->
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_so_is_a_failure_of_the_repair(fault: Fault) -> None:
+def test_f10_so_is_a_failure_of_the_repair(fault: Fault) -> None:
+    """The retry is stopped as well."""
     for number in range(calls()):
         for later in (1, 3, 7):
             world = World(faults={number: "crash after", number + later: fault})
@@ -91,7 +93,7 @@ def test_so_is_a_failure_of_the_repair(fault: Fault) -> None:
             check(world, events())
 
 
-def test_an_invocation_that_outlives_its_retry_changes_nothing() -> None:
+def test_f11_an_invocation_that_outlives_its_retry_changes_nothing() -> None:
     """The zombie is held at each of its calls while the retry does all the work, and then goes on."""
     for number in range(calls()):
         world = World()
@@ -103,7 +105,7 @@ def test_an_invocation_that_outlives_its_retry_changes_nothing() -> None:
         check(world, events())
 
 
-def test_two_shards_that_link_the_same_profiles_end_as_one_after_the_other() -> None:
+def test_f22_two_shards_that_link_the_same_profiles_end_as_one_after_the_other() -> None:
     """Between any two calls of one shard's batch another shard links the same people."""
     here, there = records()[:2], [record(1, event("anonymous_id:elsewhere", "email:cem@b.co", "user_id:ann"))]
     alone = World()

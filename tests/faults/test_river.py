@@ -15,8 +15,10 @@ import msgspec
 import pytest
 
 from onefold.domain import facts, normal_form, register
+from onefold.domain.decision import DecisionRecord
 from onefold.domain.fragment import StoredFragment
 from onefold.domain.identity import GraphChanges
+from onefold.domain.union import Union
 from onefold.use_cases import linking
 from tests.fakes.stores import MemoryFragments
 from tests.faults import histories, stores
@@ -24,7 +26,7 @@ from tests.faults.river import FAULTS, River
 from tests.faults.simulate import CHUNK, run, run_all
 
 SCHEDULES = 2_500
-SEEDS_UNTIL_FOUND_MAX = 400
+SEEDS_UNTIL_FOUND_MAX = 1_000
 Patch = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -48,9 +50,12 @@ def test_the_schedules_know_every_fault_and_every_turn_that_a_graph_can_take() -
         seen["shared device"] += sum(head.is_shared_device for head in heads.values())
         seen["alias"] += any(link.why == "alias" for head in heads.values() for link in head.links)
         seen.update(transition.kind for transition in river.published)
+        seen["account"] += sum(head.kind == "account" for head in heads.values())
+        seen["finding"] += len(river.findings)
 
     kinds = {"reshard", "put back", "merged", "merged twice", "shared device", "alias", *FAULTS}
-    assert kinds | {"Audience Entered", "Audience Exited", "Profile Merged"} <= seen.keys()
+    kinds |= {"account", "finding", "decided split", "decided detach", "decided retract", "decided link"}
+    assert kinds | {"Audience Entered", "Audience Exited", "Profile Merged", "Profile Split"} <= seen.keys()
 
 
 def steps_of(seed: int) -> str:
@@ -102,10 +107,10 @@ def _let_the_last_arrival_win(patch: pytest.MonkeyPatch) -> None:
 def _redirect_after_the_merge(patch: pytest.MonkeyPatch) -> None:
     commit = stores.Graph.commit
 
-    def commit_in_two(self: stores.Graph, changes: GraphChanges) -> None:
+    def commit_in_two(self: stores.Graph, changes: GraphChanges, record: DecisionRecord | None = None) -> None:
         redirects = tuple(head for head in changes.heads if head.merged_into)
         others = tuple(head for head in changes.heads if not head.merged_into)
-        commit(self, msgspec.structs.replace(changes, heads=others))
+        commit(self, msgspec.structs.replace(changes, heads=others), record)
         if redirects:
             commit(self, GraphChanges(redirects, {}))
 
@@ -115,6 +120,10 @@ def _redirect_after_the_merge(patch: pytest.MonkeyPatch) -> None:
 def _link_blocked_values(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(normal_form, "is_blocked", lambda _text: False)
     histories.read.cache_clear()
+
+
+def _forget_what_was_parted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Union, "_broken_decision", lambda _union, _owner: None)
 
 
 def _never_look_again(patch: pytest.MonkeyPatch) -> None:
@@ -130,6 +139,7 @@ def _never_look_again(patch: pytest.MonkeyPatch) -> None:
         (_redirect_after_the_merge, "an identifier has two owners"),
         (_link_blocked_values, "I3: a blocked value"),
         (_never_look_again, "I4: in"),
+        (_forget_what_was_parted, "R14: a split was undone"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__.strip("_"),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from onefold.edge.observability import METRICS
 from tests.infra.assembly import Assembly
 
-VERBS = ("collect", "drain", "stitch", "archive", "evaluate", "activate", "deliver", "serve")
+VERBS = ("collect", "drain", "stitch", "archive", "evaluate", "activate", "deliver", "serve", "resolve")
 STREAM_VERBS = ("stitch", "archive", "evaluate", "activate")
 
 
@@ -16,6 +16,7 @@ def test_everything_that_can_go_wrong_has_its_alarm(prod: Assembly) -> None:
     expected |= {f"Alarms{verb.capitalize()}{what}" for verb in STREAM_VERBS for what in ("IteratorAge", "SetAside")}
     expected |= {"AlarmsSpooledDeadLetters", "AlarmsDeliveriesDeadLetters", "AlarmsSpoolAge", "AlarmsStreamThrottles"}
     expected |= {"AlarmsCollectorServerErrors", "AlarmsProfileServerErrors", "AlarmsEventsQuarantined", "AlarmsDefects"}
+    expected |= {"AlarmsProfileCaps"}
 
     assert {alarm.name for alarm in prod.resources("AWS::CloudWatch::Alarm")} == expected
 
@@ -37,7 +38,8 @@ def test_every_alarm_tells_the_topic_when_it_comes_and_when_it_goes(prod: Assemb
         assert alarm.properties["TreatMissingData"] == "notBreaching"
 
 
-def test_each_stream_consumer_is_watched_by_its_own_name(prod: Assembly) -> None:
+def test_f18_each_stream_consumer_is_watched_by_its_own_name(prod: Assembly) -> None:
+    """Somebody hears of a consumer that stands still days before its records expire."""
     for verb in STREAM_VERBS:
         alarm = prod.named(f"Alarms{verb.capitalize()}IteratorAge", "AWS::CloudWatch::Alarm").properties
         (dimension,) = alarm["Dimensions"]

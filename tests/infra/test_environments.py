@@ -90,6 +90,8 @@ def test_physical_names_are_given_only_where_they_are_an_interface(prod: Assembl
         ("AWS::Athena::WorkGroup", "onefold_prod"),
         ("AWS::Cognito::UserPoolResourceServer", "onefold"),
         ("AWS::Events::EventBus", "onefold-prod"),
+        ("AWS::Glue::Job", "onefold-prod-rebuild-profiles"),
+        ("AWS::Glue::SecurityConfiguration", "onefold-prod-rebuild-profiles"),  # Glue gives it no name by itself
         ("AWS::SSM::Parameter", "/onefold/prod/deployment"),
     }
 
@@ -115,7 +117,7 @@ def test_the_deployment_is_described_for_the_command_line(prod: Assembly) -> Non
         "workgroup": "onefold_prod",
         "tables": {
             name: f"{name.capitalize()}Table"
-            for name in ("fragments", "identities", "heads", "timeline", "suppressions", "definitions")
+            for name in ("fragments", "identities", "heads", "timeline", "suppressions", "decisions", "definitions")
         },
         "functions": {verb: f"{verb.capitalize()}Function" for verb in prod.functions()},
         "deliveries_dlq_url": "DeliveriesDeadLetters",

@@ -27,9 +27,10 @@ TWENTY_HOURS_S = 20 * 3600
         ("activate", "HeadsTable.StreamArn", (100, None, 1, TWENTY_HOURS_S)),
     ],
 )
-def test_stream_consumers_start_at_the_beginning_and_set_aside_what_fails(
+def test_f18_stream_consumers_start_at_the_beginning_and_set_aside_what_fails(
     prod: Assembly, verb: str, source: str, settings: tuple[int | None, ...]
 ) -> None:
+    """What fails for good goes to S3, which keeps the records; others get their place in the stream only."""
     mapping = _mapping(prod, verb)
 
     assert mapping.items() >= FAILURE_POLICY.items()
@@ -44,7 +45,8 @@ def test_stream_consumers_start_at_the_beginning_and_set_aside_what_fails(
 
 
 @pytest.mark.parametrize("name", ["dev", "staging", "prod"])
-def test_records_are_set_aside_before_their_stream_forgets_them(assemblies: dict[str, Assembly], name: str) -> None:
+def test_f18_records_are_set_aside_before_their_stream_forgets_them(assemblies: dict[str, Assembly], name: str) -> None:
+    """A record that expires before it is set aside would be gone."""
     assembly = assemblies[name]
     stream_keeps_s = assembly.named("EventsStream", "AWS::Kinesis::Stream").properties["RetentionPeriodHours"] * 3600
 
@@ -53,9 +55,10 @@ def test_records_are_set_aside_before_their_stream_forgets_them(assemblies: dict
 
 
 @pytest.mark.parametrize(("verb", "queue", "concurrency"), [("drain", "Spooled", 2), ("deliver", "Deliveries", 10)])
-def test_queue_consumers_report_single_failures_and_dead_letters_follow(
+def test_f05_queue_consumers_report_single_failures_and_dead_letters_follow(
     prod: Assembly, verb: str, queue: str, concurrency: int
 ) -> None:
+    """The spool is emptied by two invocations at most, beside live traffic."""
     mapping = _mapping(prod, verb)
     properties = prod.named(f"{queue}Queue", "AWS::SQS::Queue").properties
 
@@ -93,7 +96,7 @@ def test_transitions_reach_deliveries(prod: Assembly) -> None:
     assert prod.readable(rule["EventBusName"]) == "Bus"
     assert rule["EventPattern"] == {
         "source": ["onefold"],
-        "detail-type": ["Audience Entered", "Audience Exited", "Profile Merged"],
+        "detail-type": ["Audience Entered", "Audience Exited", "Profile Merged", "Profile Split"],
     }
     assert [prod.readable(target["Arn"]) for target in rule["Targets"]] == ["DeliveriesQueue"]
 

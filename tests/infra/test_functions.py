@@ -24,6 +24,15 @@ EXPECTED_VARIABLES = {
     },
     "activate": {"BUS_NAME": "Bus"},
     "deliver": {**DEFINITIONS, **SECRET},
+    "resolve": {
+        "IDENTITIES_TABLE_NAME": "IdentitiesTable",
+        "HEADS_TABLE_NAME": "HeadsTable",
+        "DECISIONS_TABLE_NAME": "DecisionsTable",
+        "WORKGROUP_NAME": "onefold_prod",
+        "DATABASE_NAME": "onefold_prod",
+        **DEFINITIONS,
+        **SECRET,
+    },
     "serve": {**TABLES, **TIMELINE, **DEFINITIONS, **SECRET},
 }
 

@@ -19,16 +19,32 @@ def test_the_collector_takes_every_path_at_the_root_of_its_host(prod: Assembly) 
     assert prod.readable(integration.properties["IntegrationUri"]) == "CollectFunction"
 
 
-def test_profiles_are_read_with_the_scope_for_it(prod: Assembly) -> None:
-    routes = _of_api(prod, _api(prod, "onefold-prod-api"), "AWS::ApiGatewayV2::Route")
+def test_each_route_asks_for_its_scope_and_leads_to_its_function(prod: Assembly) -> None:
+    api = _api(prod, "onefold-prod-api")
+    routes = _of_api(prod, api, "AWS::ApiGatewayV2::Route")
+    functions = {
+        integration.logical_id: prod.readable(integration.properties["IntegrationUri"])
+        for integration in _of_api(prod, api, "AWS::ApiGatewayV2::Integration")
+    }
 
-    assert {route.properties["RouteKey"] for route in routes} == {
-        "GET /v1/profiles/{identifier}",
-        "GET /v1/profiles/{identifier}/{collection}",
+    assert {
+        route.properties["RouteKey"]: (
+            functions[route.properties["Target"]["Fn::Join"][1][1]["Ref"]],
+            *route.properties["AuthorizationScopes"],
+        )
+        for route in routes
+    } == {
+        "GET /v1/profiles/{identifier}": ("ServeFunction", "onefold/profiles.read"),
+        "GET /v1/profiles/{identifier}/{collection}": ("ServeFunction", "onefold/profiles.read"),
+        "GET /v1/identity/explain": ("ResolveFunction", "onefold/identity.read"),
+        "GET /v1/identity/graph": ("ResolveFunction", "onefold/identity.read"),
+        "GET /v1/identity/decisions": ("ResolveFunction", "onefold/identity.read"),
+        "GET /v1/identity/decisions/{decision_id}": ("ResolveFunction", "onefold/identity.read"),
+        "POST /v1/identity/preview": ("ResolveFunction", "onefold/identity.read"),
+        "POST /v1/identity/decisions": ("ResolveFunction", "onefold/identity.decide"),
     }
     for route in routes:
         assert route.properties["AuthorizationType"] == JWT
-        assert route.properties["AuthorizationScopes"] == ["onefold/profiles.read"]
         assert prod.readable(route.properties["AuthorizerId"]) == "ProfileApiTokens"
 
 
@@ -50,7 +66,7 @@ def test_only_programs_get_tokens(prod: Assembly) -> None:
     assert client["AllowedOAuthFlows"] == ["client_credentials"]
     assert client["GenerateSecret"] is True
     assert server["Identifier"] == "onefold"
-    assert [scope["ScopeName"] for scope in server["Scopes"]] == ["profiles.read"]
+    assert [scope["ScopeName"] for scope in server["Scopes"]] == ["profiles.read", "identity.read", "identity.decide"]
 
 
 def test_stages_throttle_and_log_without_paths_and_queries(prod: Assembly) -> None:

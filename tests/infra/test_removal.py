@@ -58,7 +58,7 @@ def test_tables_can_be_restored_to_any_second(prod: Assembly) -> None:
 def _holders(assembly: Assembly) -> list[Resource]:
     holders = [resource for resource in assembly.resources() if resource.kind in HOLDS_DATA]
     assert {holder.kind for holder in holders} == HOLDS_DATA
-    assert len(holders) == 12  # six tables, three buckets, the stream, the key and the secret
+    assert len(holders) == 13  # seven tables, three buckets, the stream, the key and the secret
     return holders
 
 

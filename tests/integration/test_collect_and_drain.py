@@ -91,7 +91,10 @@ def test_an_acknowledged_event_is_on_the_stream_and_no_log_line_holds_a_person(
 
 
 @pytest.mark.usefixtures("deployed")
-def test_what_the_stream_refuses_waits_in_the_spool_until_drain_brings_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f03_what_the_stream_refuses_waits_in_the_spool_until_drain_brings_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Kinesis is unavailable: requests are answered 200 from the spool."""
     fail(monkeypatch, collect.collector().log._client, "put_records")  # type: ignore[attr-defined]
 
     assert send(IDENTIFY)[0] == 200
@@ -105,7 +108,8 @@ def test_what_the_stream_refuses_waits_in_the_spool_until_drain_brings_it_back(m
 
 
 @pytest.mark.usefixtures("deployed")
-def test_nothing_is_acknowledged_when_stream_and_spool_are_down(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f03_nothing_is_acknowledged_when_stream_and_spool_are_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 is down too: 503 with Retry-After."""
     fail(monkeypatch, collect.collector().log._client, "put_records")  # type: ignore[attr-defined]
     fail(monkeypatch, collect.collector().spool._connect(), "put_object")  # type: ignore[attr-defined]
 

@@ -114,9 +114,10 @@ def test_a_timeline_item_expires_a_fortnight_after_its_newest_event(
     assert item["sequence"] == {"S": sequence(1).zfill(64)}
 
 
-def test_a_record_that_nobody_can_read_goes_to_quarantine_and_its_neighbours_are_stitched(
+def test_f16_a_record_that_nobody_can_read_goes_to_quarantine_and_its_neighbours_are_stitched(
     handler: Callable[[str], Handle], dynamodb: "DynamoDBClient", capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Poison in the middle of a batch uses up no retry."""
     good = event("user_id:u1")
 
     answer = handler("stitch")(kinesis_event(b"\x07poison", batch(good)), None)
@@ -130,12 +131,13 @@ def test_a_record_that_nobody_can_read_goes_to_quarantine_and_its_neighbours_are
     assert metrics(capsys)["EventsQuarantined"] == 1
 
 
-def test_records_of_a_fragment_that_another_writer_changed_are_delivered_again(
+def test_f13_records_of_a_fragment_that_another_writer_changed_are_delivered_again(
     handler: Callable[[str], Handle],
     dynamodb: "DynamoDBClient",
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """One fragment of a batch fails: its records are named in the answer, the others are not."""
     contested, other = event("user_id:u1"), event("user_id:u2")
     handle = handler("stitch")
     original = DynamoDbTimeline.append
@@ -155,9 +157,11 @@ def test_records_of_a_fragment_that_another_writer_changed_are_delivered_again(
     assert (printed["EventsStitched"], printed["RecordsFailed"]) == (1, 1)
 
 
-def test_a_batch_of_which_everything_failed_raises_so_that_it_is_halved(
+def test_f15_a_batch_of_which_everything_failed_raises_so_that_it_is_halved(
     handler: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """All records of a batch fail."""
+
     def throttled(self: DynamoDbTimeline, batches: Any) -> None:
         raise Unavailable("throttled")
 
@@ -212,7 +216,10 @@ def test_archive_writes_what_arrived_by_the_hour_and_a_retry_overwrites_it(
     assert metrics(capsys) == {"EventsArchived": 2, "EventsQuarantined": 2}
 
 
-def test_an_invocation_that_outlives_its_retry_takes_nothing_from_the_lake(handler: Callable[[str], Handle]) -> None:
+def test_f11_an_invocation_that_outlives_its_retry_takes_nothing_from_the_lake(
+    handler: Callable[[str], Handle],
+) -> None:
+    """A zombie finishes after the retry, which had more records."""
     first, second = event("user_id:u1"), event("user_id:u2")
     handler("archive")(kinesis_event(batch(first), batch(second)), None)
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+import msgspec
 import pytest
 
 from onefold.adapters.dynamodb_fragments import DynamoDbFragments
 from onefold.domain.event import Event, EventBatch
 from onefold.domain.head import profile_id_for
-from tests.fakes.events import NOON_MS, event, key_of
+from tests.fakes.events import NOON_MS, event, identifier, key_of
 from tests.fakes.lambda_events import http_event, kinesis_event
 from tests.fakes.tables import aws, fresh_handler
 
@@ -204,7 +205,7 @@ def test_a_last_segment_that_is_no_collection_is_told_the_collections(get: Get, 
     status, document, _ = get("/v1/profiles/user_id:u1/nope")
 
     assert (status, document["code"]) == (404, "collection_unknown")
-    assert "audiences, events, identifiers, traits" in document["detail"]
+    assert "audiences, events, identifiers, members, provenance, traits" in document["detail"]
     assert get("/v1/profiles/user_id:nobody")[1]["code"] == "profile_not_found"
     assert get("/v1/profiles/user_id:nobody/traits")[1]["code"] == "profile_not_found"
     assert get("/v1/profiles/user_id:no%2Fbody")[1]["code"] == "profile_not_found"
@@ -233,3 +234,29 @@ def test_a_defect_is_answered_without_its_text(get: Get, shopper: str, capsys: p
     printed = capsys.readouterr().out
     assert "Defects" in printed
     assert "ada+shop" not in printed
+
+
+def test_an_account_shows_its_traits_and_its_members(
+    get: Get, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [
+        msgspec.structs.replace(
+            event(name, kind="group", traits={"seats": seats}, at=NOON_MS + seats), account=identifier("group_id:acme")
+        )
+        for name, seats in (("user_id:eva", 5), ("user_id:fay", 7))
+    ]
+    stitch(monkeypatch, tuple(calls))
+
+    assert get("/v1/profiles/group_id:acme/traits")[1]["traits"] == {"seats": 7}
+    members = get("/v1/profiles/group_id:acme/members")[1]["members"]
+    assert members == sorted(profile_id_for(key_of(name)) for name in ("user_id:eva", "user_id:fay"))
+    assert get("/v1/profiles/group_id:acme/members", limit="1")[1]["members"] == members[:1]
+    assert get("/v1/profiles/user_id:eva/members")[1]["members"] == []
+
+
+def test_each_trait_tells_where_it_comes_from(get: Get, shopper: str) -> None:
+    status, document, _ = get("/v1/profiles/user_id:u1/provenance")
+
+    assert status == 200
+    assert document["provenance"]["plan"]["at"] == NOON_MS + 1
+    assert set(document["provenance"]["plan"]) == {"source", "at", "received_at", "message_id"}

@@ -16,9 +16,10 @@ offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(
 
 
 @given(instants, st.none() | instants, st.none() | instants)
-def test_no_event_happens_after_it_was_received_or_before_1970(
+def test_f31_no_event_happens_after_it_was_received_or_before_1970(
     received_at: int, sent_at: int | None, original_at: int | None
 ) -> None:
+    """Clocks that are wrong by up to thirty years, send times that are missing, events of the future."""
     at, branch = event_time(received_at, sent_at, original_at)
 
     assert 0 <= at <= received_at
@@ -26,7 +27,7 @@ def test_no_event_happens_after_it_was_received_or_before_1970(
 
 
 @given(st.integers(0, DAY_MS), st.integers(0, 5_000), st.integers(-30 * 365 * DAY_MS, 30 * 365 * DAY_MS))
-def test_a_wrong_clock_gives_the_time_that_a_right_one_would(age: int, delay: int, error: int) -> None:
+def test_f31_a_wrong_clock_gives_the_time_that_a_right_one_would(age: int, delay: int, error: int) -> None:
     """The oracle is the world: it happened `age` before it was sent, and travelled for `delay`."""
     assume(abs(delay - error) > NETWORK_DELAY_MAX_MS)
 
@@ -37,7 +38,7 @@ def test_a_wrong_clock_gives_the_time_that_a_right_one_would(age: int, delay: in
 
 
 @given(st.integers(0, DAY_MS), st.integers(0, 5_000), st.integers(-30_000, 30_000))
-def test_a_clock_that_is_right_enough_is_believed(age: int, delay: int, error: int) -> None:
+def test_f31_a_clock_that_is_right_enough_is_believed(age: int, delay: int, error: int) -> None:
     original_at = NOW - delay + error - age
     assume(original_at <= NOW)
 

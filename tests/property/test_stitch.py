@@ -53,7 +53,8 @@ def test_each_event_counts_once_whatever_fails(events: list[Event], live: dict[i
 
 
 @given(event_lists(CROWDED), st.integers(1, 8), st.integers(0, 13))
-def test_a_stream_that_is_read_again_changes_nothing(events: list[Event], size: int, begin: int) -> None:
+def test_f12_a_stream_that_is_read_again_changes_nothing(events: list[Event], size: int, begin: int) -> None:
+    """Whole batches are delivered again: the stored bytes stay the same."""
     world, records = World(), stream(events)
     world.deliver(records, size=size)
     fragments, heads = world.fragments.items.copy(), world.graph.stored_heads.copy()

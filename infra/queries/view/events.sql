@@ -1,7 +1,7 @@
 SELECT
   message_id, kind, name, source, fragment_key, user_id, anonymous_id, email, identifiers,
   at, received_at, sent_at, original_at, clock, traits, properties, context, consent, violations,
-  sequence, dt, hour
+  sequence, identifier_priorities, identifier_roles, previous, account, position, dt, hour
 FROM (
   SELECT
     raw_events.*,

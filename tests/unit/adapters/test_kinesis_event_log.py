@@ -51,7 +51,8 @@ def batches(*keys: str) -> list[KeyedBatch]:
     return [(key, EventBatch((event(f"user_id:{key}"),))) for key in keys]
 
 
-def test_only_what_was_throttled_is_sent_again() -> None:
+def test_f01_only_what_was_throttled_is_sent_again() -> None:
+    """Kinesis takes some records of a call and throttles others."""
     stream = ScriptedStream(lambda key, call: call == 1 and key in {"b", "d"})
     given = batches("a", "b", "c", "d")
 
@@ -61,7 +62,8 @@ def test_only_what_was_throttled_is_sent_again() -> None:
     assert sorted(key for key, _ in stream.stored) == ["a", "b", "c", "d"]
 
 
-def test_what_stays_throttled_is_given_back_after_a_bounded_number_of_longer_and_longer_waits() -> None:
+def test_f01_what_stays_throttled_is_given_back_after_a_bounded_number_of_longer_and_longer_waits() -> None:
+    """A partition that stays throttled: its records are the caller's again, who has the spool."""
     waits: list[float] = []
     stream = ScriptedStream(lambda key, call: key == "b")
     given = batches("a", "b")
@@ -80,7 +82,9 @@ def test_what_stays_throttled_is_given_back_after_a_bounded_number_of_longer_and
         ReadTimeoutError(endpoint_url="https://kinesis"),
     ],
 )
-def test_a_call_that_fails_as_a_whole_gives_everything_back_at_once(error: Exception) -> None:
+def test_f03_a_call_that_fails_as_a_whole_gives_everything_back_at_once(error: Exception) -> None:
+    """Kinesis is forbidden, broken or silent."""
+
     class Broken:
         calls = 0
 

@@ -22,7 +22,7 @@ def test_the_example_workspace_has_no_fault() -> None:
 
     assert faults == []
     kinds = {each.name.partition("/")[0] for each in declared}
-    assert kinds == {"source", "audience", "destination", "mapping"}
+    assert kinds == {"source", "audience", "destination", "mapping", "identity"}
 
 
 def test_all_faults_are_found_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -50,6 +50,18 @@ def test_all_faults_are_found_at_once_with_their_lines(tmp_path: Path) -> None:
         "sources/web.yaml:2",
     }
     assert all(fault.text for fault in faults)
+
+
+def test_identity_rules_that_contradict_are_shown_at_their_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "identity.yaml", "shared_devices: last\ntypes:\n  email:\n    limit: 0\n")
+    write(tmp_path, "sources/identity.yaml", "kind: server\n")
+
+    declared, faults = read_definitions(tmp_path)
+
+    assert [each.name for each in declared] == ["source/identity"]
+    assert faults == [Fault(f"{path}:4", "Write limit as a number from 1 to 1000")]
+    write(tmp_path, "identity.yaml", "types:\n  email: {limit: 3}\n")
+    assert [each.name for each in read_definitions(tmp_path)[0]] == ["identity/rules", "source/identity"]
 
 
 def test_a_name_that_differs_from_the_files_is_a_fault(tmp_path: Path) -> None:

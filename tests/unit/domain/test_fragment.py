@@ -28,7 +28,8 @@ def test_a_repeat_counts_once_within_a_batch_and_over_batches() -> None:
     assert (counted(fragment), fragment.repeats) == (1, 2)
 
 
-def test_the_same_message_id_of_another_source_is_another_message() -> None:
+def test_f09_the_same_message_id_of_another_source_is_another_message() -> None:
+    """Two sources number their messages alike: both count."""
     web, till = (event("user_id:u1", message_id="m", source=source) for source in ("web", "till"))
 
     assert counted(fold_events(NEW_FRAGMENT, [web, till])) == 2
@@ -105,3 +106,14 @@ def test_an_event_of_nobody_goes_anywhere() -> None:
     nobody = event()
 
     assert partition_key(nobody) == nobody.message_id
+
+
+def test_what_was_left_out_is_tried_again_under_other_rules() -> None:
+    both = event("user_id:u1", "anonymous_id:a1")
+    settled = settle(NEW_FRAGMENT, {key_of("user_id:u1"): True, key_of("anonymous_id:a1"): False}, rules_version=1)
+
+    assert not is_unlinked(settled, both, rules_version=1)
+    assert is_unlinked(settled, both, rules_version=2)
+    again = settle(settled, {key_of("user_id:u1"): True}, rules_version=2)
+    assert is_unlinked(again, both, rules_version=2), "only what these rules decided is remembered"
+    assert not is_unlinked(again, event("user_id:u1"), rules_version=3)

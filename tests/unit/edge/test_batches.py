@@ -84,7 +84,8 @@ def test_the_key_of_a_created_object_is_taken_as_it_stands() -> None:
     assert created_object_key(QueueMessage("m", body, 1)) == "spool/2026/a+b c"
 
 
-def test_nothing_failed_is_an_empty_list_and_never_null() -> None:
+def test_f14_nothing_failed_is_an_empty_list_and_never_null() -> None:
+    """Null would mean success as well, and would mean it after a failure too."""
     assert batch_response([], delivered=DELIVERED) == {"batchItemFailures": []}
 
 
@@ -94,7 +95,8 @@ def test_failures_are_named_once_in_the_order_of_delivery() -> None:
     }
 
 
-def test_all_of_several_failed_fails_the_invocation_so_that_lambda_halves_the_batch() -> None:
+def test_f15_all_of_several_failed_fails_the_invocation_so_that_lambda_halves_the_batch() -> None:
+    """All records of a batch fail."""
     with pytest.raises(Unavailable):
         batch_response(["12", "11", "10"], delivered=DELIVERED)
 
@@ -102,6 +104,7 @@ def test_all_of_several_failed_fails_the_invocation_so_that_lambda_halves_the_ba
 
 
 @pytest.mark.parametrize("mistaken", ["", "9", "None"])
-def test_a_failure_that_was_not_delivered_is_a_defect_and_not_success(mistaken: str) -> None:
+def test_f14_a_failure_that_was_not_delivered_is_a_defect_and_not_success(mistaken: str) -> None:
+    """A wrong identifier in the answer."""
     with pytest.raises(ValueError, match="not in the batch"):
         batch_response([mistaken], delivered=DELIVERED)

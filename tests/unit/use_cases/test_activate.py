@@ -100,3 +100,18 @@ def test_an_empty_batch_does_not_trouble_the_bus() -> None:
 
     assert activate([HeadChange(head(), head(version=2), AT)], bus) == []
     assert bus.published == []
+
+
+def test_a_profile_that_lives_again_names_the_one_that_it_was_taken_out_of() -> None:
+    redirect = Head("p_1", 1, merged_into="p_2", version=2)
+    revived = msgspec.structs.replace(head("a"), split_from="p_2", version=3)
+
+    entered, split = transitions(HeadChange(redirect, revived, AT))
+
+    assert (entered.kind, split.kind) == ("Audience Entered", "Profile Split")
+    assert (split.profile_id, split.split_from_profile_id, split.reason) == ("p_1", "p_2", "decided")
+    assert split.key == "p_1:3"
+    assert shown(revived, msgspec.structs.replace(revived, version=4)) == []
+    assert shown(None, head()) == []
+    device = msgspec.structs.replace(head(), split_from="p_2", kind="shared_device")
+    assert shown(None, device) == [("Profile Split", "", "shared_device")]

@@ -147,7 +147,8 @@ def test_a_nul_character_is_taken_out_of_every_text() -> None:
     assert stored.violations == ("nul_removed",)
 
 
-def test_a_message_that_comes_twice_is_repeated_and_another_under_its_id_is_told_apart() -> None:
+def test_f07_a_message_that_comes_twice_is_repeated_and_another_under_its_id_is_told_apart() -> None:
+    """An SDK uses one message id for two messages: both are kept, the second is marked."""
     collecting = Collecting()
 
     outcome = collecting.collect(
@@ -261,7 +262,8 @@ def test_a_refused_body_too_large_for_a_record_is_cut_and_said() -> None:
     assert [each.message_id for each in collecting.events] == ["m2"]
 
 
-def test_what_the_stream_does_not_take_waits_in_the_spool() -> None:
+def test_f01_what_the_stream_does_not_take_waits_in_the_spool() -> None:
+    """What stays throttled is acknowledged, because the spool has it."""
     collecting = Collecting()
     collecting.log.refused_keys = {HASHER.identifier("user_id", "u2").key}
 
@@ -273,7 +275,8 @@ def test_what_the_stream_does_not_take_waits_in_the_spool() -> None:
     assert [[each.message_id for each in batch.events] for _, batch in spooled] == [["m2", "m3"]]
 
 
-def test_nothing_is_acknowledged_when_neither_takes_it_or_the_sources_are_unknown() -> None:
+def test_f03_nothing_is_acknowledged_when_neither_takes_it_or_the_sources_are_unknown() -> None:
+    """Stream and spool are down: the caller is told to come again."""
     collecting = Collecting()
     collecting.log.broken = collecting.spool.broken = True
     with pytest.raises(StreamUnavailable):

@@ -23,7 +23,7 @@ def test_a_fragment_that_needs_no_link_is_folded_though_the_linking_of_its_neigh
     check(world, [*browsed, sign_up])
 
 
-def test_an_outlived_invocation_with_fewer_records_leaves_the_timeline_whole() -> None:
+def test_f11_an_outlived_invocation_with_fewer_records_leaves_the_timeline_whole() -> None:
     """Lambda may cut a batch anew: who was given less, and comes last, must not write over who was given more."""
     events = [event(LAPTOP) for _ in range(3)]
     records = [record(number, each) for number, each in enumerate(events, start=1)]

@@ -9,13 +9,15 @@ from botocore.exceptions import ClientError
 from onefold.adapters.aws_requests import ATTEMPTS_MAX, error_code, passing_failures, pause_before
 from onefold.adapters.compression import pack, unpack
 from onefold.adapters.dynamodb_batches import read_items
-from onefold.adapters.dynamodb_fragments import version_condition
+from onefold.domain.decision import DecisionRecord
 from onefold.domain.errors import Unavailable, VersionConflict
 from onefold.domain.head import Head
 from onefold.domain.identity import GraphChanges, IdentityChange
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from onefold.adapters.dynamodb_decisions import DynamoDbDecisions
 
 TRANSACTION_ITEMS_MAX: Final = 100  # DynamoDB's limit
 CONDITION_FAILED: Final = frozenset(["ConditionalCheckFailed", "ConditionalCheckFailedException"])
@@ -31,8 +33,16 @@ class DynamoDbGraph:
     Every read is consistent: linking decides on what it reads, and a reader who finds an identifier finds its head.
     """
 
-    def __init__(self, client: "DynamoDBClient", identities_table_name: str, heads_table_name: str) -> None:
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        identities_table_name: str,
+        heads_table_name: str,
+        decisions: "DynamoDbDecisions | None" = None,
+    ) -> None:
+        """Take the tables; who carries out decisions also takes where they are recorded."""
         self._client, self._identities, self._heads = client, identities_table_name, heads_table_name
+        self._decisions = decisions
 
     def owners(self, keys: Collection[str]) -> dict[str, str]:
         """Identifier key → profile id, for those that are owned.
@@ -67,25 +77,38 @@ class DynamoDbGraph:
                 raise
             raise VersionConflict("Another writer changed the profile; the batch will be retried") from error
 
-    def commit(self, changes: GraphChanges) -> None:
-        """Write all changes or none.
+    def decision(self, decision_id: str) -> DecisionRecord | None:
+        """The record of a decision that was carried out; None too where this graph records none.
+
+        Raises:
+            Unavailable: Throttled or unreachable.
+        """
+        return self._decisions.find(decision_id) if self._decisions is not None else None
+
+    def commit(self, changes: GraphChanges, record: DecisionRecord | None = None) -> None:
+        """Write all changes, and the decision that they carry out, or none.
 
         A request that was applied and whose answer was lost fails its own conditions when it is sent again. That is a
         conflict like any other: the caller reads again and finds its work done.
 
         Raises:
-            VersionConflict: Somebody else changed one of them since it was read.
+            VersionConflict: Somebody else changed one of them since it was read, or the decision is recorded already.
             Unavailable: Throttled or unreachable.
-            ValueError: More changes than one transaction takes; the use case must commit in smaller steps.
+            ValueError: More changes than one transaction takes; the use case must commit in smaller steps. Or a
+                decision, and no place to record it.
         """
-        if len(changes) > TRANSACTION_ITEMS_MAX:
-            raise ValueError(f"{len(changes)} changes exceed the {TRANSACTION_ITEMS_MAX} of one transaction")
         puts = [self._head_put(head) for head in changes.heads]
         puts += [self._identity_put(key, change) for key, change in changes.identities.items()]
+        puts += self._record_puts(record)
+        items: list[Any] = [{"Put": put} for put in puts]
+        items += [{"ConditionCheck": self._head_check(*check)} for check in changes.checks.items()]
+        items += [{"ConditionCheck": self._unowned_check(key)} for key in changes.unowned]
+        if len(items) > TRANSACTION_ITEMS_MAX:
+            raise ValueError(f"{len(items)} changes exceed the {TRANSACTION_ITEMS_MAX} of one transaction")
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 with passing_failures("DynamoDB"):
-                    self._client.transact_write_items(TransactItems=[{"Put": put} for put in puts])
+                    self._client.transact_write_items(TransactItems=items)
             except ClientError as error:
                 _raise_unless_passing(error)
             else:
@@ -93,6 +116,23 @@ class DynamoDbGraph:
             if attempt < ATTEMPTS_MAX:
                 pause_before(attempt)
         raise Unavailable("DynamoDB kept cancelling the transaction; the batch will be retried")
+
+    def _record_puts(self, record: DecisionRecord | None) -> list[Any]:
+        if record is None:
+            return []
+        if self._decisions is None:
+            raise ValueError("This graph was made without a place to record decisions")
+        return self._decisions.puts(record)
+
+    def _head_check(self, profile_id: str, version: int) -> Any:
+        return {"TableName": self._heads, "Key": {"profile_id": {"S": profile_id}}, **_version_condition(version)}
+
+    def _unowned_check(self, key: str) -> Any:
+        return {
+            "TableName": self._identities,
+            "Key": {"identifier_key": {"S": key}},
+            "ConditionExpression": "attribute_not_exists(identifier_key)",
+        }
 
     def _head_put(self, head: Head) -> Any:
         stored = msgspec.structs.replace(head, version=head.version + 1)
@@ -105,7 +145,7 @@ class DynamoDbGraph:
                 "version": {"N": str(stored.version)},
                 **redirect,
             },
-            **version_condition("profile_id", head.version),
+            **_version_condition(head.version),
         }
 
     def _identity_put(self, key: str, change: IdentityChange) -> Any:
@@ -123,6 +163,17 @@ class DynamoDbGraph:
             "Item": {"identifier_key": {"S": key}, "profile_id": {"S": change.profile_id}},
             **condition,
         }
+
+
+def _version_condition(version: int) -> dict[str, Any]:
+    """A condition that holds while the head's stored version is `version`; 0 means that nothing is stored."""
+    if version == 0:
+        return {"ConditionExpression": "attribute_not_exists(#key)", "ExpressionAttributeNames": {"#key": "profile_id"}}
+    return {
+        "ConditionExpression": "#version = :version",
+        "ExpressionAttributeNames": {"#version": "version"},
+        "ExpressionAttributeValues": {":version": {"N": str(version)}},
+    }
 
 
 def head_of_image(body: bytes | None) -> Head | None:

@@ -1,13 +1,12 @@
-"""The bus on EventBridge: transitions in calls of its size, until each one is taken."""
+"""The bus on EventBridge: messages in calls of its size, until each one is taken."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from onefold.adapters.aws_requests import ATTEMPTS_MAX, passing_failures, pause_before
 from onefold.domain.errors import Unavailable
-from onefold.use_cases.activate import Transition
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -20,26 +19,36 @@ ENTRY_OVERHEAD_BYTES: Final = 100  # source, detail type and time count too
 Entry = dict[str, Any]
 
 
+class Message(Protocol):
+    """What the bus carries: a struct with its detail type and its time (epoch ms)."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def at(self) -> int: ...
+
+
 class EventBridgeBus:
     def __init__(self, client: "EventBridgeClient", bus_name: str) -> None:
         self._client, self._bus_name = client, bus_name
 
-    def publish(self, transitions: Sequence[Transition]) -> None:
+    def publish(self, messages: Sequence[Message]) -> None:
         """Publish all, in any order.
 
         Raises:
             Unavailable: Not all were taken after ATTEMPTS_MAX attempts.
         """
-        for call in _calls([self._entry(transition) for transition in transitions]):
+        for call in _calls([self._entry(message) for message in messages]):
             self._put(call)
 
-    def _entry(self, transition: Transition) -> Entry:
+    def _entry(self, message: Message) -> Entry:
         return {
             "Source": SOURCE,
-            "DetailType": transition.kind,
-            "Detail": msgspec.json.encode(transition).decode(),
+            "DetailType": message.kind,
+            "Detail": msgspec.json.encode(message).decode(),
             "EventBusName": self._bus_name,
-            "Time": transition.at / 1_000,
+            "Time": message.at / 1_000,
         }
 
     def _put(self, entries: Sequence[Entry]) -> None:
@@ -53,7 +62,7 @@ class EventBridgeBus:
                 return
             if attempt < ATTEMPTS_MAX:
                 pause_before(attempt)
-        raise Unavailable("EventBridge did not take every transition; the batch will be retried")
+        raise Unavailable("EventBridge did not take every message; the batch will be retried")
 
 
 def _calls(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

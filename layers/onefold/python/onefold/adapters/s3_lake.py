@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onefold.adapters.aws_requests import passing_failures
 from onefold.domain.event import Event, Refusal, fragment_key
+from onefold.domain.identifier import Identifier
 from onefold.use_cases.archive import ArchivedEvent
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 COMPRESSION: Final = "zstd"
 _INSTANT = pa.timestamp("ms")
+_NAMED = [("type", pa.string()), ("value", pa.string()), ("key", pa.string())]
+_IDENTIFIER = pa.struct([*_NAMED, ("priority", pa.int32()), ("role", pa.int32())])
 
 EVENT_SCHEMA: Final = pa.schema(
     [
@@ -30,7 +34,7 @@ EVENT_SCHEMA: Final = pa.schema(
         ("user_id", pa.string()),
         ("anonymous_id", pa.string()),
         ("email", pa.string()),
-        ("identifiers", pa.list_(pa.struct([("type", pa.string()), ("value", pa.string()), ("key", pa.string())]))),
+        ("identifiers", pa.list_(pa.struct(_NAMED))),
         ("at", _INSTANT),
         ("received_at", _INSTANT),
         ("sent_at", _INSTANT),
@@ -42,6 +46,12 @@ EVENT_SCHEMA: Final = pa.schema(
         ("consent", pa.map_(pa.string(), pa.bool_())),
         ("violations", pa.list_(pa.string())),
         ("sequence", pa.string()),
+        # What an event needs besides to be read back as it was: `lake_rows` does.
+        ("identifier_priorities", pa.list_(pa.int32())),
+        ("identifier_roles", pa.list_(pa.int32())),
+        ("previous", pa.list_(_IDENTIFIER)),
+        ("account", _IDENTIFIER),
+        ("position", pa.int32()),
     ]
 )
 REFUSAL_SCHEMA: Final = pa.schema(
@@ -74,7 +84,7 @@ class S3Lake:
         for archived in events:
             hours[_instant(archived.event.received_at).strftime("dt=%Y-%m-%d/hour=%H")].append(archived)
         for hour, part in hours.items():
-            self._put(f"raw/{hour}/{name}.parquet", pa.table(_columns(part), schema=EVENT_SCHEMA))
+            self._put(f"raw/{hour}/{name}.parquet", event_table(part))
 
     def write_refusals(self, refusals: Sequence[Refusal], name: str) -> None:
         """Write one file a day of arrival; the same name again overwrites.
@@ -94,6 +104,11 @@ class S3Lake:
         pq.write_table(table, buffer, compression=COMPRESSION)
         with passing_failures("S3"):
             self._client.put_object(Bucket=self._bucket_name, Key=key, Body=buffer.getvalue())
+
+
+def event_table(archived: Sequence[ArchivedEvent]) -> pa.Table:
+    """Events as the rows of a file; `lake_rows.event_of_row` reads them back."""
+    return pa.table(_columns(archived), schema=EVENT_SCHEMA)
 
 
 def _instant(at_ms: int) -> datetime:
@@ -123,9 +138,19 @@ def _columns(archived: Sequence[ArchivedEvent]) -> dict[str, list[Any]]:
         "context": lambda event: event.context.decode(),
         "consent": lambda event: list(event.consent.items()),
         "violations": lambda event: list(event.violations),
+        "identifier_priorities": lambda event: [each.priority for each in event.identifiers],
+        "identifier_roles": lambda event: [each.role for each in event.identifiers],
+        "previous": lambda event: [_struct(each) for each in event.previous],
+        "account": lambda event: None if event.account is None else _struct(event.account),
     }
     columns = {name: [read(event) for event in events] for name, read in readers.items()}
-    return {**columns, "sequence": [each.sequence for each in archived]}
+    columns["sequence"] = [each.sequence for each in archived]
+    columns["position"] = [each.position for each in archived]
+    return columns
+
+
+def _struct(identifier: Identifier) -> dict[str, Any]:
+    return dict(zip(Identifier.__struct_fields__, msgspec.structs.astuple(identifier), strict=True))
 
 
 def _value(event: Event, kind: str) -> str | None:

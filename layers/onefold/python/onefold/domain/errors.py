@@ -4,7 +4,7 @@ OnefoldError
 ├── Rejected      the caller's input is at fault: never retry
 │   ├── EventInvalid, BodyInvalid, Unauthorized, PayloadTooLarge
 │   ├── DefinitionInvalid, IdentifierInvalid, MappingInvalid
-│   └── ProfileNotFound
+│   └── ProfileNotFound, DecisionNotFound
 └── Unavailable   a dependency is at fault: retry with backoff
     ├── VersionConflict   somebody else wrote first: read again, decide again
     └── StreamUnavailable
@@ -62,6 +62,10 @@ class MappingInvalid(Rejected):
 
 class ProfileNotFound(Rejected):
     """No live profile owns this identifier."""
+
+
+class DecisionNotFound(Rejected):
+    """No decision was carried out under this id."""
 
 
 class Unavailable(OnefoldError):  # noqa: N818 - likewise

@@ -10,6 +10,9 @@ from onefold.domain.facts import NOTHING, Facts, fold
 
 RECENT_MAX: Final = 256
 KNOWN_MAX: Final = 200
+# Raised where the fold comes to know more than it did, such as a new computed trait. A fragment that grew under an
+# older one keeps that version, whatever is folded into it, until a rebuild brings in what it had not looked at.
+FOLD_VERSION: Final = 1
 
 
 class Fragment(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -20,15 +23,19 @@ class Fragment(msgspec.Struct, frozen=True, array_like=True, gc=False):
             event that shows only these touches no identity record.
         recent: Fingerprints of the last RECENT_MAX messages, oldest first.
         repeats: Messages that came again and were not counted.
+        fold_version: FOLD_VERSION when its first event was folded, or when it was rebuilt.
+        rules_version: Of the identity rules under which something was left out; under others it is tried again.
     """
 
     facts: Facts = NOTHING
     known: dict[str, bool] = {}
     recent: bytes = b""
     repeats: int = 0
+    fold_version: int = 1
+    rules_version: int = 0
 
 
-NEW_FRAGMENT: Final = Fragment()
+NEW_FRAGMENT: Final = Fragment(fold_version=FOLD_VERSION)
 
 
 class StoredFragment(msgspec.Struct, frozen=True, gc=False):
@@ -49,10 +56,11 @@ class StoredFragment(msgspec.Struct, frozen=True, gc=False):
         return bool(self.cursor) and int(sequence) <= int(self.cursor)
 
 
-def is_unlinked(fragment: Fragment, event: Event) -> bool:
-    """Whether an event shows an identifier that this fragment has not settled yet."""
+def is_unlinked(fragment: Fragment, event: Event, rules_version: int = 0) -> bool:
+    """Whether an event shows an identifier that this fragment has not settled yet, or under other rules only."""
     for identifier in event.identifiers:
-        if identifier.key not in fragment.known:
+        is_attached = fragment.known.get(identifier.key)
+        if is_attached is None or (not is_attached and fragment.rules_version != rules_version):
             return True
     return bool(event.previous)
 
@@ -68,7 +76,8 @@ def fold_events(fragment: Fragment, events: Iterable[Event]) -> Fragment:
             fresh.append(event)
             recent += mark
     recent_last = bytes(recent[-RECENT_MAX * FINGERPRINT_BYTES :])
-    return Fragment(fold(fragment.facts, fresh), fragment.known, recent_last, repeats)
+    facts = fold(fragment.facts, fresh)
+    return msgspec.structs.replace(fragment, facts=facts, recent=recent_last, repeats=repeats)
 
 
 def _has(recent: bytearray, mark: bytes) -> bool:
@@ -78,9 +87,10 @@ def _has(recent: bytearray, mark: bytes) -> bool:
     return position >= 0
 
 
-def settle(fragment: Fragment, attached: Mapping[str, bool]) -> Fragment:
-    """Remember what linking decided of this fragment's identifiers."""
-    known = {**fragment.known, **attached}
+def settle(fragment: Fragment, attached: Mapping[str, bool], rules_version: int = 0) -> Fragment:
+    """Remember what linking decided of this fragment's identifiers; what other rules left out is open again."""
+    is_same = fragment.rules_version == rules_version
+    known = {key: was for key, was in fragment.known.items() if was or is_same} | dict(attached)
     if len(known) > KNOWN_MAX:
         known = dict(list(known.items())[-KNOWN_MAX:])
-    return msgspec.structs.replace(fragment, known=known)
+    return msgspec.structs.replace(fragment, known=known, rules_version=rules_version)

@@ -34,13 +34,23 @@ Value = TypeVar("Value")
 
 
 class LimitReached(msgspec.Struct, frozen=True):
-    """An identifier that was left out, of which type, and which limit, cap or decision kept it out."""
+    """An identifier that was left out, of which type, and which limit, cap or decision kept it out.
+
+    Attributes:
+        source, message_id: The event that showed it. at: When that was received, epoch ms.
+    """
 
     profile_id: str
     identifier_type: str
     limit: str
     source: str = ""
     message_id: str = ""
+    at: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What it is called on the bus."""
+        return "Limit Reached"
 
     @property
     def is_cap(self) -> bool:
@@ -77,13 +87,22 @@ class GraphChanges(msgspec.Struct, frozen=True):
     Attributes:
         heads: Each with the version that was read; the write stores version + 1.
         identities: Identifier key → change.
+        checks: Profile id → version of heads that stay as they are, but whose state decided what was left out.
+        unowned: Keys of identifiers that were left out and belonged to nobody; they still must.
     """
 
     heads: tuple[Head, ...]
     identities: dict[str, IdentityChange]
+    checks: dict[str, int] = {}
+    unowned: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.heads) + len(self.identities)
+        return len(self.heads) + len(self.identities) + len(self.checks) + len(self.unowned)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write; then nothing needs to be checked either."""
+        return not self.heads and not self.identities
 
 
 class GraphIncomplete(Exception):  # noqa: N818 - not an error: a request to read again
@@ -108,6 +127,8 @@ class IdentityGraph:
         """
         self._read_heads, self._read_owners, self._rules = heads, owners, rules
         self._heads, self._owners = dict(heads), dict(owners)
+        self._consulted: set[str] = set()
+        self._unowned: dict[str, None] = {}
 
     def changes(self) -> GraphChanges:
         heads = [head for head in self._heads.values() if self._read_heads.get(head.profile_id) is not head]
@@ -116,7 +137,10 @@ class IdentityGraph:
             for key, owner in self._owners.items()
             if self._read_owners.get(key) != owner
         }
-        return GraphChanges(tuple(heads), identities)
+        changed = {head.profile_id for head in heads}
+        checks = {key: self._read_heads[key].version for key in self._read_heads if key in self._consulted - changed}
+        unowned = tuple(key for key in self._unowned if key not in identities)
+        return GraphChanges(tuple(heads), identities, checks, unowned)
 
     def owner(self, key: str) -> Head | None:
         """The live profile that owns an identifier.
@@ -127,7 +151,7 @@ class IdentityGraph:
         """
         profile_id = self._owners.get(key)
         if profile_id is None:
-            if any(key in head.identifiers for head in self._heads.values()):
+            if any(key in head.identifiers for head in self._read_heads.values()):
                 raise GraphIncomplete
             return None
         for _ in range(REDIRECTS_MAX):
@@ -154,6 +178,8 @@ class IdentityGraph:
             if not union.attached.get(identifier.key):
                 union.try_to_join(identifier, "alias")
         is_new = not union.heads
+        self._consulted |= union.consulted
+        self._unowned.update(dict.fromkeys(union.unowned))
         survivor = self._settle(union, str(fragment))
         self._part_contested_devices(union, survivor.profile_id)
         self._note_rivals(union)
@@ -163,7 +189,7 @@ class IdentityGraph:
             tuple(head.profile_id for head in union.heads if head.profile_id != survivor.profile_id),
             is_new,
             tuple(
-                LimitReached(survivor.profile_id, *finding, event.source, event.message_id)
+                LimitReached(survivor.profile_id, *finding, event.source, event.message_id, event.received_at)
                 for finding in union.findings
             ),
         )
@@ -211,9 +237,7 @@ class IdentityGraph:
         for head in losers:
             identifiers.update(head.identifiers)
             foundings.update(head.foundings)
-            self._heads[head.profile_id] = Head(
-                head.profile_id, head.founded_at, merged_into=survivor.profile_id, version=head.version
-            )
+            self._redirect(head, survivor.profile_id)
         for identifier in union.newcomers:
             identifiers[identifier.key] = Attached(identifier, event.at)
             self._owners[identifier.key] = survivor.profile_id
@@ -235,6 +259,17 @@ class IdentityGraph:
             self._heads[survivor.profile_id] = grown
         return self._heads[survivor.profile_id]
 
+    def _redirect(self, loser: Head, survivor_id: str) -> None:
+        """Let a profile lead to another one, and with it what came to lead to it in this batch."""
+        self._heads[loser.profile_id] = Head(
+            loser.profile_id, loser.founded_at, merged_into=survivor_id, version=loser.version
+        )
+        for profile_id in loser.foundings:
+            former = self._heads.get(profile_id)
+            is_new = former is not None and self._read_heads.get(profile_id) is not former
+            if former is not None and is_new and former.merged_into == loser.profile_id:
+                self._heads[profile_id] = msgspec.structs.replace(former, merged_into=survivor_id)
+
     def _settled(self, union: Union, fragment: FragmentKey) -> dict[str, bool]:
         """What the fragment may remember. Where the last person has the device, each login must be seen."""
         if self._rules.shared_devices != "last" or not fragment.person:
@@ -247,7 +282,9 @@ class IdentityGraph:
         event = union.event
         for device in event.identifiers:
             owner = self.owner(device.key) if device.key in union.contested else None
-            if owner is None or owner.is_shared_device or self._rules.shared_devices == "first":
+            # An alias of the same event may have shown both persons to be one.
+            is_settled = owner is None or owner.is_shared_device or owner.profile_id == survivor_id
+            if owner is None or is_settled or self._rules.shared_devices == "first":
                 continue
             anonymous = str(FragmentKey(device.key, ""))
             fragments = (anonymous,) if anonymous in owner.fragments else ()

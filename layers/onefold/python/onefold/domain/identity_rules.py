@@ -32,7 +32,7 @@ _PLACE: Final = re.compile(r"userId|anonymousId|context\.externalIds|(traits|pro
 _RESERVED: Final = frozenset(["profile_id", ACCOUNT_TYPE])
 
 
-class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One identifier type as `definitions/identity.yaml` declares it; what is left out stays as it is by default.
 
     Attributes:
@@ -60,7 +60,7 @@ class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blocked_patterns: tuple[str, ...] = ()
 
 
-class DeclaredRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeclaredRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The identity rules as declared; the body of the definition `identity/rules`.
 
     Attributes:

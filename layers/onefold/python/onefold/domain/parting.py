@@ -1,12 +1,14 @@
 """Parting: what a profile becomes when links are retracted, each side what it would have been without them."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from onefold.domain.event import FragmentKey
-from onefold.domain.evidence import components, learnt, root_of
+from onefold.domain.evidence import components, learnt
 from onefold.domain.head import (
     EXPLICIT,
     PARTED_MAX,
@@ -19,6 +21,7 @@ from onefold.domain.head import (
     profile_id_for,
 )
 from onefold.domain.identifier import Identifier
+from onefold.domain.identity_rules import DEFAULT_RULES, IdentityRules
 
 SHARED: Final = "shared_device"
 Pair = tuple[str, str]
@@ -31,7 +34,7 @@ class Ruling(msgspec.Struct, frozen=True):
     at: int
 
 
-def split(head: Head, left: str, right: str, ruling: Ruling) -> list[Head]:
+def split(head: Head, left: str, right: str, ruling: Ruling, rules: IdentityRules = DEFAULT_RULES) -> list[Head]:
     """Part two identifiers for good.
 
     The profile's evidence is gone through again in the order in which it came, as if the two had been known to be
@@ -41,23 +44,26 @@ def split(head: Head, left: str, right: str, ruling: Ruling) -> list[Head]:
         The profiles that come of it; see `part`.
     """
     pairs = [(left, right), *((each.left, each.right) for each in head.parted)]
-    held, refused = _replay(head, pairs)
+    held, refused = _replay(head, head.links, pairs, rules)
     return part(head, held, refused, [(left, right)], ruling)
 
 
-def detach(head: Head, key: str, ruling: Ruling) -> list[Head]:
+def detach(head: Head, key: str, ruling: Ruling, rules: IdentityRules = DEFAULT_RULES) -> list[Head]:
     """Pull one identifier out: all links to it are retracted, and it stays apart from those that it was linked to."""
     refused = [link for link in head.links if key in (link.left, link.right)]
-    held = [link for link in head.links if key not in (link.left, link.right)]
+    held, over = _replay(head, [link for link in head.links if key not in (link.left, link.right)], (), rules)
     others = dict.fromkeys(link.right if link.left == key else link.left for link in refused)
-    return part(head, held, refused, [(key, other) for other in others], ruling)
+    return part(head, held, [*refused, *over], [(key, other) for other in others], ruling)
 
 
-def retract(head: Head, messages: Collection[tuple[str, str]], ruling: Ruling) -> list[Head]:
+def retract(
+    head: Head, messages: Collection[tuple[str, str]], ruling: Ruling, rules: IdentityRules = DEFAULT_RULES
+) -> list[Head]:
     """Take back all that some messages (source, message id) said; what other evidence holds together stays."""
     refused = [link for link in head.links if (link.source, link.message_id) in messages]
-    held = [link for link in head.links if (link.source, link.message_id) not in messages]
-    return part(head, held, refused, [link.pair for link in refused], ruling)
+    kept = [link for link in head.links if (link.source, link.message_id) not in messages]
+    held, over = _replay(head, kept, (), rules)
+    return part(head, held, [*refused, *over], [link.pair for link in refused], ruling)
 
 
 def part(
@@ -86,7 +92,7 @@ def part(
         if place.get(left, -1) != place.get(right, -2)
     )
     retracted = (*head.retracted, *(Retracted(link, ruling.at, ruling.decision_id) for link in refused))
-    parts = [_component(head, group, held, retracted, (*head.parted, *apart)) for group in groups]
+    parts = [_component(head, group, held, retracted, (*head.parted, *apart), ruling=ruling) for group in groups]
     stays = next((each for each in parts if head.profile_id in each.foundings), parts[0])
     whole = msgspec.structs.replace(
         stays,
@@ -99,14 +105,18 @@ def part(
     return [whole, *(each for each in parts if each is not stays)]
 
 
-def renamed(head: Head, is_taken: Callable[[str], bool], decision_id: str) -> Head:
+def renamed(head: Head, is_taken: Callable[[str], bool], ruling: Ruling) -> Head:
     """Give a part another id where the one that it would get is somebody else's by now."""
     if not is_taken(head.profile_id):
         return head
     founding = head.foundings[head.profile_id]
-    profile_id = profile_id_for(f"{founding.key}\0{decision_id}")
+    profile_id = _other_id(founding.key, ruling)
     foundings = {profile_id if each == head.profile_id else each: value for each, value in head.foundings.items()}
     return msgspec.structs.replace(head, profile_id=profile_id, foundings=foundings)
+
+
+def _other_id(key: str, ruling: Ruling) -> str:
+    return profile_id_for(f"{key}\0{ruling.decision_id}")
 
 
 def without_device(owner: Head, device: Identifier, fragments: Collection[str], at: int) -> Head:
@@ -137,38 +147,62 @@ def without_device(owner: Head, device: Identifier, fragments: Collection[str], 
     )
 
 
-def _replay(head: Head, pairs: Sequence[Pair]) -> tuple[list[Link], list[Link]]:
-    """The links that hold when no two of a pair may come together, and those that do not, both in the head's order."""
-    roots = {key: key for key in head.identifiers}
+def _replay(
+    head: Head, links: Sequence[Link], pairs: Sequence[Pair], rules: IdentityRules
+) -> tuple[list[Link], list[Link]]:
+    """Go through evidence in the order in which it was learnt.
+
+    Returns:
+        The links that hold, and those that do not, both in the order of `links`: refused is what would bring two of a
+        pair together, or, unless it is explicit, more values of a type than its limit. The latter may have been noted
+        while something explicit held them together anyway.
+    """
+    groups = {key: _Group({key}, Counter([each.identifier.type])) for key, each in head.identifiers.items()}
     refused: set[int] = set()
-    in_order = sorted(range(len(head.links)), key=lambda number: learnt(head.links[number]))
-    for number in in_order:
-        link = head.links[number]
-        if link.left not in roots or link.right not in roots:
+    for number in sorted(range(len(links)), key=lambda number: learnt(links[number])):
+        link = links[number]
+        left, right = groups.get(link.left), groups.get(link.right)
+        if left is None or right is None or left is right:
             continue
-        before = root_of(roots, link.left)
-        roots[before] = root_of(roots, link.right)
-        if any(root_of(roots, one) == root_of(roots, other) for one, other in pairs if one in roots and other in roots):
+        if left.is_apart_from(right, pairs) or (link.why not in EXPLICIT and left.is_too_much_with(right, rules)):
             refused.add(number)
-            roots = _roots_without(head, in_order, number, refused)
-    held = [link for number, link in enumerate(head.links) if number not in refused]
-    return held, [link for number, link in enumerate(head.links) if number in refused]
+            continue
+        left.keys |= right.keys
+        left.types += right.types
+        groups.update(dict.fromkeys(right.keys, left))
+    return (
+        [link for number, link in enumerate(links) if number not in refused],
+        [link for number, link in enumerate(links) if number in refused],
+    )
 
 
-def _roots_without(head: Head, in_order: Sequence[int], last: int, refused: Collection[int]) -> dict[str, str]:
-    """The sets that the links up to `last` make, those refused left out. Only a refusal pays for it."""
-    roots = {key: key for key in head.identifiers}
-    for number in in_order:
-        link = head.links[number]
-        if number not in refused and link.left in roots and link.right in roots:
-            roots[root_of(roots, link.left)] = root_of(roots, link.right)
-        if number == last:
-            break
-    return roots
+@dataclass(eq=False, slots=True)
+class _Group:
+    """Identifiers that hang together so far, and how many there are of each type."""
+
+    keys: set[str]
+    types: Counter[str]
+
+    def is_apart_from(self, other: "_Group", pairs: Sequence[Pair]) -> bool:
+        return any(
+            (one in self.keys and another in other.keys) or (another in self.keys and one in other.keys)
+            for one, another in pairs
+        )
+
+    def is_too_much_with(self, other: "_Group", rules: IdentityRules) -> bool:
+        together = self.types + other.types
+        kinds = map(rules.type_of, other.types)
+        return any(together[kind.name] > kind.limit for kind in kinds if not kind.limit_days)
 
 
 def _component(
-    head: Head, group: Collection[str], held: Iterable[Link], retracted: Iterable[Retracted], parted: Iterable[Parted]
+    head: Head,
+    group: Collection[str],
+    held: Iterable[Link],
+    retracted: Iterable[Retracted],
+    parted: Iterable[Parted],
+    *,
+    ruling: Ruling,
 ) -> Head:
     keys = frozenset(group)
     foundings = {profile_id: each for profile_id, each in head.foundings.items() if each.key in keys}
@@ -177,7 +211,10 @@ def _component(
         first = min((head.identifiers[key] for key in keys), key=lambda each: (each.at, each.identifier.strength))
         key = first.identifier.key
         received_at = min((link.received_at for link in head.links if key in (link.left, link.right)), default=first.at)
-        foundings = {profile_id_for(key): Founding(key, first.at, received_at)}
+        # An id whose founder was a device that has left goes on with the rest of its profile.
+        is_taken = profile_id_for(key) in head.foundings
+        profile_id = _other_id(key, ruling) if is_taken else profile_id_for(key)
+        foundings = {profile_id: Founding(key, first.at, received_at)}
     profile_id = min(foundings, key=lambda each: (foundings[each].at, each))
     return Head(
         profile_id,

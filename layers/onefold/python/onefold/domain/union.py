@@ -45,7 +45,9 @@ class Union:
         attached: Identifier key → whether it joined.
         findings: (identifier type, limit or cap) of what was left out and should not have been there.
         contested: Devices that both the event's person and another one use.
-        met: Identifier keys that were left out → the event's user id, where it has one.
+        met: Identifier keys that belong to other persons.
+        consulted: Ids of the profiles whose state left something out.
+        unowned: Keys of what was left out and belongs to nobody.
     """
 
     def __init__(self, graph: Owners, event: Event, rules: IdentityRules) -> None:
@@ -56,6 +58,8 @@ class Union:
         self.findings: list[tuple[str, str]] = []
         self.contested: set[str] = set()
         self.met: set[str] = set()
+        self.consulted: set[str] = set()
+        self.unowned: list[str] = []
         self._graph, self._rules = graph, rules
         self._joined: list[tuple[Identifier, Evidence, bool]] = []  # why, and whether it brought something new
 
@@ -68,6 +72,11 @@ class Union:
             self._join(identifier, owner, why)
             return None
         self.attached[identifier.key] = False
+        self.consulted.update(head.profile_id for head in self.heads)
+        if owner is None:
+            self.unowned.append(identifier.key)
+        else:
+            self.consulted.add(owner.profile_id)
         if broken not in EXPECTED:
             self.findings.append((identifier.type, broken))
         if owner is not None and broken not in UNTOLD and self._is_of_another_person(owner):

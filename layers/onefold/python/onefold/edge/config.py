@@ -84,7 +84,9 @@ class StitchConfig(_Config):
     identities_table_name: str
     heads_table_name: str
     timeline_table_name: str
+    definitions_table_name: str
     lake_bucket_name: str
+    bus_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,3 +121,14 @@ class ServeConfig(_Config):
     timeline_table_name: str
     definitions_table_name: str
     deployment_secret_arn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveConfig(_Config):
+    identities_table_name: str
+    heads_table_name: str
+    decisions_table_name: str
+    definitions_table_name: str
+    deployment_secret_arn: str
+    workgroup_name: str
+    database_name: str

@@ -42,8 +42,8 @@ METRICS: Final = frozenset(
     [
         "EventsAccepted", "EventsRefused", "EventsRepeated", "EventsSpooled", "EventsDrained", "RequestsRefused",
         "EventsStitched", "EventsArchived", "EventsQuarantined", "ProfilesCreated", "ProfilesMerged",
-        "LimitsReached", "AudienceEntered", "AudienceExited", "Deliveries", "DeliveriesFailed", "ProfilesServed",
-        "RecordsFailed", "Defects",
+        "LimitsReached", "ProfileCapsReached", "AudienceEntered", "AudienceExited", "Deliveries",
+        "DeliveriesFailed", "ProfilesServed", "DecisionsMade", "RecordsFailed", "Defects",
     ]
 )  # fmt: skip
 

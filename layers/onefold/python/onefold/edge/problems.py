@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from onefold.domain.errors import (
     BodyInvalid,
+    DecisionNotFound,
     DefinitionInvalid,
     EventInvalid,
     IdentifierInvalid,
@@ -38,6 +39,7 @@ DEFECT: Final = ProblemType(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "Somethi
 
 PROBLEM_TYPES: Final[dict[type[OnefoldError], ProblemType]] = {
     ProfileNotFound: ProblemType(HTTPStatus.NOT_FOUND, "profile-not-found", "No such profile or collection"),
+    DecisionNotFound: ProblemType(HTTPStatus.NOT_FOUND, "decision-not-found", "No such decision"),
     IdentifierInvalid: ProblemType(HTTPStatus.BAD_REQUEST, "identifier-invalid", "The identifier is not usable"),
     Unauthorized: ProblemType(HTTPStatus.UNAUTHORIZED, "unauthorized", "The credentials are missing or wrong"),
     PayloadTooLarge: ProblemType(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload-too-large", "The request is too large"),

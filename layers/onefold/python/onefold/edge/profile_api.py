@@ -11,6 +11,7 @@ import msgspec
 from onefold.domain.errors import ProfileNotFound
 from onefold.domain.head import Head
 from onefold.domain.identifier import IdentifierHasher
+from onefold.domain.identity_rules import IdentityRules
 from onefold.edge.problems import ProblemType, problem_response
 from onefold.use_cases.serve import Collected, ProfileStores, find_head, parse_page, serve_collection, serve_profile
 
@@ -57,7 +58,7 @@ def parse_profile_request(event: Mapping[str, Any]) -> ProfileRequest | None:
 
 
 def answer(
-    request: ProfileRequest, stores: ProfileStores, hasher: IdentifierHasher, *, request_id: str
+    request: ProfileRequest, stores: ProfileStores, hasher: IdentifierHasher, rules: IdentityRules, *, request_id: str
 ) -> dict[str, Any]:
     """Answer with the document that was asked for.
 
@@ -66,7 +67,7 @@ def answer(
         Unavailable: A store did not answer.
     """
     page = parse_page(request.parameters)
-    head = _find_head(request, stores, hasher)
+    head = _find_head(request, stores, hasher, rules)
     if request.collection:
         document = serve_collection(stores, head, cast("Collected", request.collection), page)
     else:
@@ -78,9 +79,9 @@ def answer(
     }
 
 
-def _find_head(request: ProfileRequest, stores: ProfileStores, hasher: IdentifierHasher) -> Head:
+def _find_head(request: ProfileRequest, stores: ProfileStores, hasher: IdentifierHasher, rules: IdentityRules) -> Head:
     try:
-        return find_head(stores.graph, hasher, request.identifier)
+        return find_head(stores.graph, hasher, request.identifier, rules)
     except ProfileNotFound as error:
         if not request.has_more_segments or request.collection:
             raise

@@ -1,4 +1,4 @@
-"""Activate: tell the bus what a change of a head means: audiences entered and left, profiles merged."""
+"""Activate: tell the bus what a change of a head means: audiences entered and left, profiles merged and split."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal, Protocol
@@ -7,7 +7,7 @@ import msgspec
 
 from onefold.domain.head import Head
 
-TransitionKind = Literal["Audience Entered", "Audience Exited", "Profile Merged"]
+TransitionKind = Literal["Audience Entered", "Audience Exited", "Profile Merged", "Profile Split"]
 IDENTIFIERS_MAX: Final = 100  # in one message; the bus takes 256 KB
 
 
@@ -19,9 +19,10 @@ class Transition(msgspec.Struct, frozen=True, omit_defaults=True):
         at: Epoch ms.
         version: Of the head's record; of two transitions of one profile the higher is the later.
         status: `entered` or `exited`, for an audience.
-        reason: `evaluated`, `merged` or `removed`.
+        reason: `evaluated`, `merged`, `removed`, `decided` or `shared_device`.
         identifiers: Type → values, the strongest IDENTIFIERS_MAX.
         merged_profile_id: The profile that became a redirect to `profile_id`.
+        split_from_profile_id: The profile out of which `profile_id` was taken.
     """
 
     kind: TransitionKind
@@ -34,6 +35,7 @@ class Transition(msgspec.Struct, frozen=True, omit_defaults=True):
     status: str = ""
     identifiers: dict[str, list[str]] = {}
     merged_profile_id: str = ""
+    split_from_profile_id: str = ""
 
 
 class HeadChange(msgspec.Struct, frozen=True):
@@ -81,15 +83,27 @@ def transitions(change: HeadChange) -> list[Transition]:
     found += [
         moved("Audience Entered", name, "entered", after[name].since) for name in sorted(after.keys() - before.keys())
     ]
+    key = f"{head.profile_id}:{version}"
     if new is not None and new.merged_into and not (old is not None and old.merged_into):
-        key = f"{head.profile_id}:{version}"
         found.append(
             Transition(
                 "Profile Merged", key, new.merged_into, change.at, version, reason,
                 identifiers=identifiers, merged_profile_id=head.profile_id,
             )
         )  # fmt: skip
+    if new is not None and _begins_to_live(old, new) and new.split_from:
+        reason = "shared_device" if new.is_shared_device else "decided"
+        found.append(
+            Transition(
+                "Profile Split", key, new.profile_id, change.at, version, reason,
+                identifiers=identifiers, split_from_profile_id=new.split_from,
+            )
+        )  # fmt: skip
     return found
+
+
+def _begins_to_live(old: Head | None, new: Head) -> bool:
+    return not new.merged_into and (old is None or bool(old.merged_into))
 
 
 def _identifiers(head: Head) -> dict[str, list[str]]:

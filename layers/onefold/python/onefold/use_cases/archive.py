@@ -10,10 +10,15 @@ from onefold.use_cases.stitch import StreamRecord
 
 
 class ArchivedEvent(msgspec.Struct, frozen=True):
-    """An event and the sequence number of the record that brought it; of repeats the lowest counts."""
+    """An event and the sequence number of the record that brought it; of repeats the lowest counts.
+
+    Attributes:
+        position: Of the event in its record, from 0.
+    """
 
     event: Event
     sequence: str
+    position: int = 0
 
 
 class Lake(Protocol):
@@ -42,7 +47,11 @@ def archive(
     Raises:
         Unavailable: Not everything was written; the whole batch must be delivered again.
     """
-    events = [ArchivedEvent(event, record.sequence) for record in records for event in record.batch.events]
+    events = [
+        ArchivedEvent(event, record.sequence, position)
+        for record in records
+        for position, event in enumerate(record.batch.events)
+    ]
     refusals = [refusal for record in records for refusal in record.batch.refusals]
     refusals.extend(unreadable)
     if events:

@@ -1,6 +1,6 @@
 """Collect: take a request's messages, make events of them, and store them before anything is acknowledged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
@@ -11,6 +11,7 @@ from onefold.domain.clock import parse_instant
 from onefold.domain.errors import EventInvalid, PayloadTooLarge, Unauthorized
 from onefold.domain.event import Event, EventBatch, Kind, Refusal, partition_key
 from onefold.domain.identifier import Identifier, IdentifierHasher
+from onefold.domain.identity_rules import DEFAULT_RULES, IdentityRules
 from onefold.domain.message import Arrival, EventReader, Message, is_usable_message_id, made_message_id
 from onefold.domain.message_identifiers import IdentifierReader, PhoneReader
 from onefold.domain.parcel import BODY_BYTES_MAX, Parcel, open_parcel
@@ -91,6 +92,7 @@ class Collector:
     spool: Spool
     hasher: IdentifierHasher
     phone: PhoneReader
+    rules: Callable[[], IdentityRules] = lambda: DEFAULT_RULES
 
     def collect(self, request: CollectRequest) -> Outcome:
         """Store every message of a request, as an event or as a refusal.
@@ -144,7 +146,7 @@ class Collector:
         return EventReader(
             source=source,
             arrival=arrival,
-            identifiers=IdentifierReader(self.hasher, self.phone, source.phone_region),
+            identifiers=IdentifierReader(self.hasher, self.phone, source.phone_region, self.rules()),
             sent_at=parse_instant(parcel.sent_at),
             shared_context=shared,
             nul=parcel.nul,

@@ -7,7 +7,7 @@ import msgspec
 
 from onefold.domain.decision import Decision, DecisionRecord
 from onefold.domain.errors import ProfileNotFound, Rejected, VersionConflict
-from onefold.domain.head import Head, Link
+from onefold.domain.head import PARTED_MAX, RETRACTED_MAX, Head, Link
 from onefold.domain.identity import Attachment, GraphChanges, GraphIncomplete, IdentityChange, IdentityGraph
 from onefold.domain.identity_rules import DEFAULT_RULES, IdentityRules
 from onefold.domain.parting import Ruling, detach, renamed, retract, split
@@ -59,10 +59,11 @@ def _join(store: DecisionStore, decision: Decision, rules: IdentityRules) -> Dec
     before = [_owner(graph, key) for key in (decision.left, decision.right)]
     ids = tuple(dict.fromkeys(head.profile_id for head in before))
     if decision.action == "allow":
-        changed = [head for head in map(lambda each: _allowed(each, decision), before) if head is not None]  # noqa: C417
-        unique = {head.profile_id: head for head in changed}
+        allowed = {head.profile_id: _allowed(head, decision) for head in before}
+        changed = tuple(head for head in allowed.values() if head not in before)
+        same = {head.profile_id: head.version for head in before if head in allowed.values()}
         record = DecisionRecord(decision, ids, ids, rules_version=rules.version)
-        store.commit(GraphChanges(tuple(unique.values()), {}), record)
+        store.commit(GraphChanges(changed, {}, same), record)
         return record
     if decision.why == "probabilistic" and decision.probability < rules.probability_min:
         raise Rejected("probability_too_low", f"A probabilistic link joins from {rules.probability_min} on")
@@ -85,10 +86,9 @@ def _owner(graph: IdentityGraph, key: str) -> Head:
     return head
 
 
-def _allowed(head: Head, decision: Decision) -> Head | None:
+def _allowed(head: Head, decision: Decision) -> Head:
     pair = {decision.left, decision.right}
-    parted = tuple(each for each in head.parted if {each.left, each.right} != pair)
-    return msgspec.structs.replace(head, parted=parted) if parted != head.parted else None
+    return msgspec.structs.replace(head, parted=tuple(p for p in head.parted if {p.left, p.right} != pair))
 
 
 def _part(store: DecisionStore, decision: Decision, rules: IdentityRules) -> DecisionRecord:
@@ -96,7 +96,7 @@ def _part(store: DecisionStore, decision: Decision, rules: IdentityRules) -> Dec
     heads, owners = read_graph(store, keys)
     graph = IdentityGraph(heads, owners, rules)
     before = {head.profile_id: head for head in (_owner(graph, key) for key in sorted(keys))}
-    parts = {head.profile_id: _parts(head, decision) for head in before.values()}
+    parts = {head.profile_id: _parts(head, decision, rules) for head in before.values()}
     after = [part for each in parts.values() for part in each]
     retracted = {link for head in before.values() for link in head.links} - {
         link for part in after for link in part.links
@@ -115,15 +115,15 @@ def _part(store: DecisionStore, decision: Decision, rules: IdentityRules) -> Dec
     return record
 
 
-def _parts(head: Head, decision: Decision) -> list[Head]:
+def _parts(head: Head, decision: Decision, rules: IdentityRules) -> list[Head]:
     ruling = Ruling(decision.decision_id, decision.at)
     if decision.action == "split":
         if decision.left == decision.right:
             raise Rejected("split_of_one", "Name two different identifiers")
-        return split(head, decision.left, decision.right, ruling)
+        return split(head, decision.left, decision.right, ruling, rules)
     if decision.action == "detach":
-        return detach(head, decision.left, ruling)
-    return retract(head, frozenset(decision.messages), ruling)
+        return detach(head, decision.left, ruling, rules)
+    return retract(head, frozenset(decision.messages), ruling, rules)
 
 
 class Parting:
@@ -132,6 +132,9 @@ class Parting:
     What a part owns by way of another part's id is first made to lead there by its own id, which as yet redirects to
     the whole; only then the part begins to live. So a parting of any size is a row of small transactions, each of which
     leaves the graph whole, and each conditional on the head that the one before wrote.
+
+    The outermost parts leave first, so that what stays still hangs together, and with it the identifier that the
+    decision names: who stops in the middle and decides again goes on from there.
     """
 
     def __init__(self, store: DecisionStore, head: Head, parts: Sequence[Head], decision: Decision) -> None:
@@ -139,8 +142,9 @@ class Parting:
         whole, *others = parts
         ids = {profile_id for part in parts for profile_id in part.foundings}
         self._stored = read_heads(store, ids)
-        others = [renamed(part, self._is_taken, decision.decision_id) for part in others]
+        others = [renamed(part, self._is_taken, Ruling(decision.decision_id, decision.at)) for part in others]
         self.parts = [whole, *others]
+        self._decision = decision
         if others:
             self._stored |= read_heads(store, {part.profile_id for part in others} - self._stored.keys())
         self._moves = self._identity_changes() if others else {}
@@ -159,12 +163,36 @@ class Parting:
             self._store.commit(GraphChanges((whole, *new, *redirects, *others), self._moves), record)
             return
         self._lead()
-        while len(new) > PARTS_PER_COMMIT:
-            leaving, new = new[:PARTS_PER_COMMIT], new[PARTS_PER_COMMIT:]
-            self._head = _without(self._head, leaving)
-            self._write(self._head, [self._versioned(part) for part in leaving])
+        outer, inner = self._outermost_first()
+        for start in range(0, len(outer), PARTS_PER_COMMIT):
+            leaving = outer[start : start + PARTS_PER_COMMIT]
+            self._write(_without(self._head, leaving), [self._versioned(part) for part in leaving])
         last = msgspec.structs.replace(whole, version=self._head.version)
-        self._write(last, [*(self._versioned(part) for part in new), *others], record=record)
+        self._write(last, [*(self._versioned(part) for part in inner), *others], record=record)
+
+    def _outermost_first(self) -> tuple[list[Head], list[Head]]:
+        """The parts that may leave one after the other, and those between the whole and what the decision names."""
+        whole, *new = self.parts
+        place = {key: part.profile_id for part in self.parts for key in part.identifiers}
+        neighbours: dict[str, list[str]] = {}
+        for link in self._head.links:
+            left, right = place[link.left], place[link.right]
+            neighbours.setdefault(left, []).append(right)
+            neighbours.setdefault(right, []).append(left)
+        parents = {whole.profile_id: ""}
+        for here in (order := [whole.profile_id]):
+            for there in neighbours.get(here, []):
+                if there not in parents:
+                    parents[there] = here
+                    order.append(there)
+        between: set[str] = set()
+        step = place.get(self._decision.left, "")
+        while step:
+            between.add(step)
+            step = parents[step]
+        by_id = {part.profile_id: part for part in new}
+        outer = [by_id[each] for each in reversed(order) if each not in between and each in by_id]
+        return outer, [part for part in new if part.profile_id in between]
 
     def _lead(self) -> None:
         """Make every id and identifier lead by way of the part that will own it."""
@@ -226,10 +254,14 @@ def _without(head: Head, leaving: Iterable[Head]) -> Head:
     keys = {key for part in leaving for key in part.identifiers}
     fragments = {key for part in leaving for key in part.fragments}
     foundings = {profile_id for part in leaving for profile_id in part.foundings}
+    retracted = dict.fromkeys([*head.retracted, *(each for part in leaving for each in part.retracted)])
+    parted = dict.fromkeys([*head.parted, *(each for part in leaving for each in part.parted)])
     return msgspec.structs.replace(
         head,
         identifiers={key: kept for key, kept in head.identifiers.items() if key not in keys},
         fragments=tuple(key for key in head.fragments if key not in fragments),
         links=tuple(link for link in head.links if link.left not in keys and link.right not in keys),
         foundings={profile_id: each for profile_id, each in head.foundings.items() if profile_id not in foundings},
+        retracted=tuple(retracted)[-RETRACTED_MAX:],
+        parted=tuple(parted)[-PARTED_MAX:],
     )

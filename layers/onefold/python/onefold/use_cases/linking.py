@@ -107,7 +107,7 @@ def _link_once(store: GraphStore, candidates: Sequence[Candidate], rules: Identi
         if len(graph.changes()) >= CHANGES_PER_COMMIT:
             break
     changes = graph.changes()
-    if len(changes):
+    if not changes.is_empty:
         store.commit(changes)
     return attachments
 

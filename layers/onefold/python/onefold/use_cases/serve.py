@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from onefold.domain.errors import ProfileNotFound, Rejected
-from onefold.domain.event import Event
+from onefold.domain.event import Event, FragmentKey
 from onefold.domain.head import Head
 from onefold.domain.identifier import IdentifierHasher
 from onefold.domain.identity_rules import DEFAULT_RULES, IdentityRules, parse_identifier
@@ -17,13 +17,14 @@ from onefold.domain.profile import (
     identifiers_document,
     join_fragments,
     profile_document,
+    provenance_document,
     traits_document,
 )
 from onefold.domain.timeline import recency
 from onefold.use_cases.linking import GraphStore, live_head, read_graph, read_heads
 from onefold.use_cases.stitch import FragmentStore
 
-Collected = Literal["traits", "events", "identifiers", "audiences"]
+Collected = Literal["traits", "provenance", "events", "identifiers", "audiences", "members"]
 Element = TypeVar("Element")
 EventMark: TypeAlias = tuple[int, int, str, str]
 Mark = TypeVar("Mark", str, EventMark)
@@ -121,13 +122,25 @@ def serve_collection(stores: ProfileStores, head: Head, collection: Collected, p
         return document | {"identifiers": identifiers_document(bare)}
     if collection == "audiences":
         return document | {"audiences": audiences_document(bare)}
-    if collection == "traits":
-        traits = traits_document(_profile(stores, head))
-        names, cursor = _cut(list(traits), page, str, _names)
-        return document | {"traits": {name: traits[name] for name in names}, "cursor": cursor}
+    if collection in {"traits", "provenance"}:
+        shown = traits_document if collection == "traits" else provenance_document
+        traits = shown(_profile(stores, head))
+        names, cursor = _cut(sorted(traits), page, str, _names)
+        return document | {collection: {name: traits[name] for name in names}, "cursor": cursor}
+    if collection == "members":
+        members, cursor = _cut(_members(stores.graph, head), page, str, _names)
+        return document | {"members": members, "cursor": cursor}
     events = stores.timeline.read(head.fragments, EVENTS_SHOWN_MAX)
-    shown, cursor = _cut(events, page, recency, _event_marks, descending=True)
-    return document | {"events": [_event(event) for event in shown], "cursor": cursor}
+    newest, cursor = _cut(events, page, recency, _event_marks, descending=True)
+    return document | {"events": [_event(event) for event in newest], "cursor": cursor}
+
+
+def _members(graph: GraphStore, account: Head) -> list[str]:
+    """Ids of the profiles that say that they belong to an account, sorted; none for what is no account."""
+    keys = {FragmentKey.parse(key).member for key in account.fragments} - {""}
+    heads, owners = read_graph(graph, keys) if keys else ({}, {})
+    live = (live_head(heads, profile_id) for profile_id in owners.values())
+    return sorted({head.profile_id for head in live if head is not None})
 
 
 def _profile(stores: ProfileStores, head: Head) -> Profile:

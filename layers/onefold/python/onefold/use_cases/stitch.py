@@ -108,12 +108,12 @@ class _Group:
         self.sequences, self.sizes, self.events = self.sequences[folded:], self.sizes[folded:], self.events[dropped:]
         return dropped
 
-    def candidates(self) -> list[Candidate]:
+    def candidates(self, rules_version: int) -> list[Candidate]:
         """The events that show something to link; of events that show the same, the first."""
         candidates: list[Candidate] = []
         shown: set[tuple[str, ...]] = set()
         for event in self.events:
-            if is_unlinked(self.stored.fragment, event):
+            if is_unlinked(self.stored.fragment, event, rules_version):
                 identifiers = tuple(identifier.key for identifier in (*event.identifiers, *event.previous))
                 if identifiers not in shown:
                     shown.add(identifiers)
@@ -156,7 +156,7 @@ def stitch(
     groups = {key: group for key, group in groups.items() if group.events}
     failed: dict[str, Unavailable] = {}
     attachments = _link_groups(groups, graph, rules, findings, failed=failed)
-    _fold_groups(groups, attachments, fragments, timeline, failed=failed, counts=counts)
+    _fold_groups(groups, attachments, fragments, timeline, rules_version=rules.version, failed=failed, counts=counts)
     everything = [attachment for each in attachments.values() for attachment in each]
     counts["created"] = sum(attachment.is_new for attachment in everything)
     counts["merged"] = sum(len(attachment.merged) for attachment in everything)
@@ -193,7 +193,7 @@ def _link_groups(
     All their records come again. The other fragments are folded, even those that share a record with them: that record
     fails, but the ones before it might not, and would be lost.
     """
-    candidates = [candidate for group in groups.values() for candidate in group.candidates()]
+    candidates = [candidate for group in groups.values() for candidate in group.candidates(rules.version)]
     attachments: dict[str, list[Attachment]] = {}
     if not candidates:
         return attachments
@@ -217,6 +217,7 @@ def _fold_groups(
     fragments: FragmentStore,
     timeline: Timeline,
     *,
+    rules_version: int,
     failed: dict[str, Unavailable],
     counts: Counter[str],
 ) -> None:
@@ -225,7 +226,7 @@ def _fold_groups(
     for key, group in groups.items():
         fragment = group.stored.fragment
         for attachment in attachments.get(key, ()):
-            fragment = settle(fragment, attachment.attached)
+            fragment = settle(fragment, attachment.attached, rules_version)
         folded = fold_events(fragment, group.events)
         grown.append(StoredFragment(key, folded, group.sequences[-1], group.stored.version))
     if not grown:
