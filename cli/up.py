@@ -33,7 +33,12 @@ DEFINITIONS: Final = REPOSITORY / "definitions"
 ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RECORDED_EVERY_S: Final = 1.0
 TOKEN_RENEWED_S: Final = 1_800  # tokens are good for an hour
-SCOPES: Final = ("onefold/profiles.read",)
+SCOPES: Final = (
+    "onefold/profiles.read",
+    "onefold/events.read",
+    "onefold/quarantine.read",
+    "onefold/quarantine.replay",
+)
 
 
 @dataclass(frozen=True)

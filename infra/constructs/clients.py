@@ -10,6 +10,14 @@ from infra.constructs.foundation import Foundation, removal_policy
 RESOURCE_SERVER = "onefold"
 TOKEN_VALIDITY = Duration.hours(1)
 
+# Scope → what it lets a program do; each route of the profile API asks for one.
+SCOPES = {
+    "profiles.read": "Read profiles",
+    "events.read": "Ask what became of a message",
+    "quarantine.read": "List and read refused messages, which hold people's data",
+    "quarantine.replay": "Repair refused messages and send them again",
+}
+
 
 class ApiClients(Construct):
     """A user pool without users: it issues tokens to clients for the scopes of the resource server."""
@@ -32,9 +40,12 @@ class ApiClients(Construct):
             ),
             removal_policy=removal_policy(foundation.environment, removable=True),
         )
-        read_profiles = cognito.ResourceServerScope(scope_name="profiles.read", scope_description="Read profiles")
+        scopes = [
+            cognito.ResourceServerScope(scope_name=name, scope_description=description)
+            for name, description in SCOPES.items()
+        ]
         server = self._pool.add_resource_server(
-            "Server", identifier=RESOURCE_SERVER, user_pool_resource_server_name="onefold", scopes=[read_profiles]
+            "Server", identifier=RESOURCE_SERVER, user_pool_resource_server_name="onefold", scopes=scopes
         )
         self._client = self._pool.add_client(
             "Client",
@@ -43,7 +54,7 @@ class ApiClients(Construct):
             auth_flows=cognito.AuthFlow(),
             o_auth=cognito.OAuthSettings(
                 flows=cognito.OAuthFlows(client_credentials=True),
-                scopes=[cognito.OAuthScope.resource_server(server, read_profiles)],
+                scopes=[cognito.OAuthScope.resource_server(server, scope) for scope in scopes],
             ),
             prevent_user_existence_errors=True,
             enable_token_revocation=True,
@@ -69,6 +80,17 @@ class ApiClients(Construct):
     def read_profiles(self) -> str:
         """The scope as routes ask for it and tokens carry it."""
         return f"{RESOURCE_SERVER}/profiles.read"
+
+    @staticmethod
+    def scope(name: str) -> str:
+        """One of `SCOPES` as routes ask for it and tokens carry it.
+
+        Raises:
+            KeyError: It is none of them.
+        """
+        if name not in SCOPES:
+            raise KeyError(name)
+        return f"{RESOURCE_SERVER}/{name}"
 
     @property
     def token_url(self) -> str:

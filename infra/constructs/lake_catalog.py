@@ -54,6 +54,7 @@ QUARANTINE_COLUMNS: Columns = (
     ("version", "string"),
     ("body", "string"),
     ("received_at", "timestamp"),
+    ("envelope", "string"),
 )
 QUARANTINE_PARTITIONS: Columns = (("dt", "string"),)
 
@@ -70,7 +71,7 @@ HOUR_PROJECTION = {
 
 
 class LakeCatalog(Construct):
-    """A database with the raw events, the quarantine, and the view `events` without repeats.
+    """A database with the raw events, the quarantine, and the views `events` and `quarantined` without repeats.
 
     Partitions are projected from the path, so that a new hour needs no crawler and no ALTER TABLE.
     """
@@ -94,7 +95,7 @@ class LakeCatalog(Construct):
             location=f"s3://{lake.name}/{RAW_PREFIX}",
             projection={**DATE_PROJECTION, **HOUR_PROJECTION},
         )
-        self._parquet_table(
+        quarantine = self._parquet_table(
             "quarantine",
             "What was refused, with the reason and the bytes as received",
             columns=QUARANTINE_COLUMNS,
@@ -104,6 +105,9 @@ class LakeCatalog(Construct):
         )
         events = self._view("events", "Every event once", columns=(*RAW_COLUMNS, *RAW_PARTITIONS))
         events.add_resource_dependency(raw_events)
+        columns = (*QUARANTINE_COLUMNS, *QUARANTINE_PARTITIONS, ("copies", "bigint"))
+        quarantined = self._view("quarantined", "Every refused message once, by source, id and bytes", columns=columns)
+        quarantined.add_resource_dependency(quarantine)
 
     def _parquet_table(
         self,
@@ -181,7 +185,7 @@ class LakeCatalog(Construct):
 def presto_type(hive: str) -> str:
     """Translate a Hive type to the name that Athena's engine has for it.
 
-    Covers what the columns above use: string, boolean, timestamp, array<…>, map<…,…> and struct<name:…>.
+    Covers what the columns above use: string, boolean, bigint, timestamp, array<…>, map<…,…> and struct<name:…>.
     """
     if hive.startswith("array<"):
         return f"array({presto_type(hive[len('array<') : -1])})"
@@ -190,7 +194,7 @@ def presto_type(hive: str) -> str:
     if hive.startswith("struct<"):
         fields = (field.split(":", 1) for field in _split(hive[len("struct<") : -1]))
         return f"row({', '.join(f'{name} {presto_type(kind)}' for name, kind in fields)})"
-    return {"string": "varchar", "boolean": "boolean", "timestamp": "timestamp(3)"}[hive]
+    return {"string": "varchar", "boolean": "boolean", "bigint": "bigint", "timestamp": "timestamp(3)"}[hive]
 
 
 def _split(parts: str) -> list[str]:

@@ -46,6 +46,11 @@ def _on_everything(call: _Call) -> Iterator[Request]:
     yield Request(call.action, "*")
 
 
+def _athena(call: _Call) -> Iterator[Request]:
+    group = call.params.get("WorkGroup")  # a query that runs is known by its id alone
+    yield Request(call.action, call.arn(f"workgroup/{group or '*'}"), is_pattern=group is None)
+
+
 def _dynamodb(call: _Call) -> Iterator[Request]:
     params = call.params
     if call.operation in ("TransactWriteItems", "TransactGetItems"):
@@ -126,6 +131,7 @@ def _ssm(call: _Call) -> Iterator[Request]:
 
 
 _SERVICES: Mapping[str, Callable[[_Call], Iterator[Request]]] = {
+    "athena": _athena,
     "dynamodb": _dynamodb,
     "dynamodbstreams": _dynamodb_streams,
     "events": _events,

@@ -5,14 +5,24 @@ from aws_cdk import Environment as CdkEnvironment
 from aws_cdk.aws_apigatewayv2_authorizers import HttpJwtAuthorizer
 from constructs import Construct
 
+from infra.constructs.buckets import QUARANTINE_PREFIX, RAW_PREFIX
 from infra.constructs.clients import ApiClients
 from infra.constructs.foundation import Foundation
 from infra.constructs.function import OnefoldFunction
 from infra.constructs.http_api import OnefoldHttpApi
 from infra.constructs.layers import Layers
+from infra.stacks.analytics_stack import AnalyticsStack
+from infra.stacks.ingest_stack import IngestStack
 from infra.stacks.storage_stack import StorageStack
 
 ROUTES = ("/v1/profiles/{identifier}", "/v1/profiles/{identifier}/{collection}")
+INSPECT_ROUTES = {
+    "GET /v1/trace": "events.read",
+    "GET /v1/quarantine": "quarantine.read",
+    "GET /v1/quarantine/{entry}": "quarantine.read",
+}
+REPLAY_ROUTES = {"POST /v1/quarantine/replays": "quarantine.replay"}
+QUESTION_TIMEOUT = Duration.seconds(29)  # a question to Athena takes seconds; the gateway waits for 30
 
 
 class AccessStack(Stack):
@@ -23,6 +33,8 @@ class AccessStack(Stack):
         foundation: Foundation,
         storage: StorageStack,
         *,
+        ingest: IngestStack,
+        analytics: AnalyticsStack,
         env: CdkEnvironment,
     ) -> None:
         super().__init__(scope, construct_id, env=env, description="onefold: profile API and its clients")
@@ -30,6 +42,8 @@ class AccessStack(Stack):
         self._layers = Layers(self, "Layers", foundation)
         self.clients = ApiClients(self, "Clients", foundation)
         self.serve = self._serve(storage)
+        self.inspect = self._inspect(storage, analytics)
+        self.replay = self._replay(storage, ingest, analytics)
         self.api = self._profile_api()
 
     def _serve(self, storage: StorageStack) -> OnefoldFunction:
@@ -58,6 +72,61 @@ class AccessStack(Stack):
         storage.secret.grant_read(serve)
         return serve
 
+    def _inspect(self, storage: StorageStack, analytics: AnalyticsStack) -> OnefoldFunction:
+        inspect = OnefoldFunction(
+            self,
+            "inspect",
+            self._foundation,
+            description="Answers what became of a message, and what the quarantine holds",
+            layers=self._layers.standard,
+            memory_mb=1_024,
+            timeout=QUESTION_TIMEOUT,
+            variables={
+                "FRAGMENTS_TABLE_NAME": storage.fragments.name,
+                "IDENTITIES_TABLE_NAME": storage.identities.name,
+                "HEADS_TABLE_NAME": storage.heads.name,
+                "TIMELINE_TABLE_NAME": storage.timeline.name,
+                "LAKE_BUCKET_NAME": storage.lake.name,
+                "WORKGROUP_NAME": analytics.workgroup.name,
+                "DATABASE_NAME": analytics.catalog.database_name,
+            },
+        )
+        storage.fragments.grant_read(inspect)
+        storage.identities.grant_read(inspect)
+        storage.heads.grant_read(inspect)
+        storage.timeline.grant_read(inspect)
+        storage.lake.grant_query(inspect, RAW_PREFIX, QUARANTINE_PREFIX)
+        analytics.workgroup.grant_ask(inspect, tables=("raw_events", "quarantine"))
+        return inspect
+
+    def _replay(self, storage: StorageStack, ingest: IngestStack, analytics: AnalyticsStack) -> OnefoldFunction:
+        replay = OnefoldFunction(
+            self,
+            "replay",
+            self._foundation,
+            description="Repairs refused messages and sends them again",
+            layers=self._layers.standard,
+            memory_mb=1_024,
+            timeout=QUESTION_TIMEOUT,
+            variables={
+                "STREAM_NAME": ingest.stream.name,
+                "SPOOL_BUCKET_NAME": ingest.spool.name,
+                "LAKE_BUCKET_NAME": storage.lake.name,
+                "WORKGROUP_NAME": analytics.workgroup.name,
+                "DATABASE_NAME": analytics.catalog.database_name,
+                "DEFINITIONS_TABLE_NAME": storage.definitions.name,
+                "DEPLOYMENT_SECRET_ARN": storage.secret.arn,
+            },
+        )
+        storage.lake.grant_query(replay, QUARANTINE_PREFIX)
+        storage.lake.grant_mark(replay)
+        analytics.workgroup.grant_ask(replay, tables=("quarantine",))
+        ingest.stream.grant_append(replay)
+        ingest.spool.grant_append(replay)
+        storage.definitions.grant_read(replay)
+        storage.secret.grant_read(replay)
+        return replay
+
     def _profile_api(self) -> OnefoldHttpApi:
         environment = self._foundation.environment
         api = OnefoldHttpApi(
@@ -77,4 +146,7 @@ class AccessStack(Stack):
         )
         for path in ROUTES:
             api.route(path, authorizer=authorizer, scopes=[self.clients.read_profiles])
+        for function, routes in ((self.inspect, INSPECT_ROUTES), (self.replay, REPLAY_ROUTES)):
+            for route, scope in routes.items():
+                api.route_to(function, route, authorizer=authorizer, scopes=[self.clients.scope(scope)])
         return api

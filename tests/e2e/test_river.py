@@ -131,7 +131,7 @@ def test_a_message_that_is_no_event_is_kept_in_quarantine_with_its_reason(river:
     )
     assert river.instance.runtime.drain(DRAIN_S)
 
-    assert (answer.status_code, answer.json()["refused"]) == (200, 1)
+    assert (answer.status_code, answer.json()["quarantined"]) == (200, 1)
     kept = run_query(
         river.instance.deployment, "SELECT source, reason, from_utf8(from_base64(body)) AS body FROM quarantine"
     )

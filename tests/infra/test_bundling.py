@@ -45,7 +45,7 @@ def test_hot_path_functions_carry_nothing_heavy(bundled: Assembly) -> None:
         assert packages & HEAVY == ({"pyarrow"} if verb == "archive" else set()), verb
 
 
-@pytest.mark.parametrize("layer", ["dependencies", "columnar"])
+@pytest.mark.parametrize("layer", ["dependencies", "columnar", "signatures"])
 def test_every_library_is_for_graviton_and_finds_those_it_asks_for(layer: str) -> None:
     libraries = [path for path in build_layer(layer).rglob("*") if ".so" in path.suffixes]
     present = {path.name for path in libraries}
@@ -57,7 +57,7 @@ def test_every_library_is_for_graviton_and_finds_those_it_asks_for(layer: str) -
         assert {name for name in library.needed if not name.startswith(SYSTEM_LIBRARIES)} <= present, path
 
 
-@pytest.mark.parametrize("layer", ["dependencies", "columnar"])
+@pytest.mark.parametrize("layer", ["dependencies", "columnar", "signatures"])
 def test_layers_have_the_locked_versions(layer: str) -> None:
     installed = dict(
         path.name.removesuffix(".dist-info").rsplit("-", 1) for path in build_layer(layer).glob("python/*.dist-info")
@@ -144,3 +144,16 @@ def _link_or_copy(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def test_a_database_of_places_becomes_a_layer_where_somebody_brought_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundling, "REPOSITORY", tmp_path)
+    assert bundling.geography_folder() is None
+
+    database = tmp_path / "layers/geography/python/onefold_geography/GeoLite2-City.mmdb"
+    database.parent.mkdir(parents=True)
+    database.touch()
+
+    assert bundling.geography_folder() == tmp_path / "layers" / "geography"

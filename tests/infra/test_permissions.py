@@ -1,8 +1,9 @@
 """Who may do what: one readable table, compared with every action of every role."""
 
+import re
 from collections import defaultdict
 
-from tests.infra.assembly import Assembly, listed
+from tests.infra.assembly import Assembly, construct_of, listed
 
 READ_TABLES = {"Key via dynamodb": {"kms:Decrypt"}}
 WRITE_TABLES = {"Key via dynamodb": {"kms:Decrypt", "kms:GenerateDataKey"}}
@@ -34,6 +35,29 @@ FOLLOW_TABLE = {
 }
 SET_ASIDE = {"SpoolBucket/aws/lambda/*": {"s3:PutObject"}, "SpoolBucket": {"s3:ListBucket"}, **WRITE_OBJECTS}
 CONSUME = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
+PLACE = "{AWS::Region}:{AWS::AccountId}"
+GLUE = f"arn:{{AWS::Partition}}:glue:{PLACE}"
+# Questions to the quarantine; Athena asks with the rights of who asks it.
+ASK = {
+    f"arn:{{AWS::Partition}}:athena:{PLACE}:workgroup/onefold_prod": {
+        "athena:GetQueryExecution",
+        "athena:GetQueryResults",
+        "athena:StartQueryExecution",
+        "athena:StopQueryExecution",
+    },
+    f"{GLUE}:catalog": {"glue:GetDatabase", "glue:GetTable"},
+    f"{GLUE}:database/onefold_prod": {"glue:GetDatabase", "glue:GetTable"},
+    f"{GLUE}:table/onefold_prod/quarantine": {"glue:GetTable"},
+    "LakeBucket": {"s3:GetBucketLocation", "s3:ListBucket"},
+    "LakeBucket/quarantine/*": {"s3:GetObject"},
+    "LakeBucket/athena-results/*": {
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListMultipartUploadParts",
+    },
+    **WRITE_OBJECTS,
+}
 
 EXPECTED = {
     "collect": {
@@ -44,12 +68,57 @@ EXPECTED = {
         **READ_TABLES,
         **READ_SECRET,
     },
+    "receive": {
+        **APPEND_EVENTS,
+        "SpoolBucket/spool/*": {"s3:PutObject"},
+        **WRITE_OBJECTS,
+        "DefinitionsTable": {"dynamodb:Query"},
+        **READ_TABLES,
+        **READ_SECRET,
+        f"arn:{{AWS::Partition}}:ssm:{PLACE}:parameter/onefold/prod/webhooks/*": {"ssm:GetParameter"},
+        "Key via ssm": {"kms:Decrypt"},
+        "DevicesQueue": CONSUME,
+        "Key via sqs": {"kms:Decrypt"},
+    },
     "drain": {
         **APPEND_EVENTS,
         "SpoolBucket/spool/*": {"s3:GetObject", "s3:DeleteObject"},
         **READ_OBJECTS,
         "SpooledQueue": CONSUME,
         "Key via sqs": {"kms:Decrypt"},
+    },
+    "inspect": {
+        "FragmentsTable": {"dynamodb:BatchGetItem"},
+        "IdentitiesTable": {"dynamodb:BatchGetItem"},
+        "HeadsTable": {"dynamodb:BatchGetItem"},
+        "TimelineTable": {"dynamodb:Query"},
+        **READ_TABLES,
+        **ASK,
+        "LakeBucket/raw/*": {"s3:GetObject"},
+        f"{GLUE}:table/onefold_prod/raw_events": {"glue:GetTable"},
+    },
+    "replay": {
+        **ASK,
+        "LakeBucket/quarantine/replays/*": {"s3:PutObject"},
+        **APPEND_EVENTS,
+        "SpoolBucket/spool/*": {"s3:PutObject"},
+        "DefinitionsTable": {"dynamodb:Query"},
+        **READ_TABLES,
+        **READ_SECRET,
+    },
+    "import_files": {
+        **APPEND_EVENTS,
+        "SpoolBucket": {"s3:ListBucket"},
+        "SpoolBucket/imports/inbox/*": {"s3:GetObject"},
+        "SpoolBucket/imports/summaries/*": {"s3:GetObject", "s3:PutObject"},
+        "SpoolBucket/imports/claims/*": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
+        "SpoolBucket/imports/parts/*": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
+        **WRITE_OBJECTS,
+        "DefinitionsTable": {"dynamodb:Query"},
+        **READ_TABLES,
+        **READ_SECRET,
+        "ImportsQueue": CONSUME | {"sqs:SendMessage"},
+        "Key via sqs": {"kms:Decrypt", "kms:GenerateDataKey"},
     },
     "stitch": {
         **FOLLOW_EVENTS,
@@ -108,7 +177,7 @@ TRACE_ACTIONS = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
 def test_each_function_may_do_exactly_what_the_table_says(prod: Assembly) -> None:
-    shared = {verb: {f"{verb.capitalize()}Log": LOG_ACTIONS, "*": TRACE_ACTIONS} for verb in EXPECTED}
+    shared = {verb: {f"{construct_of(verb)}Log": LOG_ACTIONS, "*": TRACE_ACTIONS} for verb in EXPECTED}
 
     assert {verb: _actions_by_resource(prod, verb) for verb in prod.functions()} == {
         verb: {**EXPECTED[verb], **shared[verb]} for verb in EXPECTED
@@ -117,21 +186,44 @@ def test_each_function_may_do_exactly_what_the_table_says(prod: Assembly) -> Non
 
 def test_permissions_are_the_same_in_every_environment(assemblies: dict[str, Assembly]) -> None:
     dev, staging, prod = (
-        {verb: _actions_by_resource(assembly, verb) for verb in assembly.functions()}
-        for assembly in assemblies.values()
+        {verb: _without_name(_actions_by_resource(assembly, verb), name) for verb in assembly.functions()}
+        for name, assembly in assemblies.items()
     )
 
     assert dev == staging == prod
 
 
 def test_roles_have_no_managed_and_no_inline_policies_beside_the_table(prod: Assembly) -> None:
-    roles = list(prod.resources("AWS::IAM::Role"))
+    roles = {role.name: role for role in prod.resources("AWS::IAM::Role")}
+    assert all(not {"ManagedPolicyArns", "Policies"} & set(role.properties) for role in roles.values())
 
+    roles.pop("DeviceRuleRole")
     assert len(roles) == len(EXPECTED)
-    for role in roles:
-        assert not {"ManagedPolicyArns", "Policies"} & set(role.properties)
+    for role in roles.values():
         (statement,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
         assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_the_rule_of_devices_may_fill_its_queues_and_nobody_else_may_take_its_role(prod: Assembly) -> None:
+    role = prod.named("DeviceRuleRole", "AWS::IAM::Role")
+    rule = prod.named("DeviceRule", "AWS::IoT::TopicRule").properties
+    (policy,) = (
+        policy.properties["PolicyDocument"]["Statement"]
+        for policy in prod.resources("AWS::IAM::Policy")
+        if policy.properties["Roles"] == [{"Ref": role.logical_id}]
+    )
+    (trust,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
+
+    allowed = {prod.readable(resource): each["Action"] for each in policy for resource in listed(each["Resource"])}
+    assert allowed == {
+        "DevicesQueue": "sqs:SendMessage",
+        "DevicesDeadLetters": "sqs:SendMessage",
+        "Key": ["kms:Decrypt", "kms:GenerateDataKey"],
+    }
+    assert trust["Principal"] == {"Service": "iot.amazonaws.com"}
+    assert prod.readable(trust["Condition"]["StringEquals"]["aws:SourceAccount"]) == "{AWS::AccountId}"
+    source = prod.readable(trust["Condition"]["ArnEquals"]["aws:SourceArn"])
+    assert source == f"arn:{{AWS::Partition}}:iot:{PLACE}:rule/{rule['RuleName']}"
 
 
 def test_each_role_belongs_to_one_function_and_each_policy_to_one_role(prod: Assembly) -> None:
@@ -148,6 +240,12 @@ def test_only_the_gateway_may_invoke_a_function_and_only_for_its_own_api(prod: A
     for permission in permissions:
         assert permission.properties["Principal"] == "apigateway.amazonaws.com"
         assert "execute-api" in prod.readable(permission.properties["SourceArn"])
+
+
+def _without_name(actions: dict[str, set[str]], environment: str) -> dict[str, set[str]]:
+    """Resources that bear the environment's name, under a name that all have in common."""
+    named = re.compile(rf"(?<=onefold[_/]){environment}\b")
+    return {named.sub("environment", resource): allowed for resource, allowed in actions.items()}
 
 
 def _actions_by_resource(assembly: Assembly, verb: str) -> dict[str, set[str]]:

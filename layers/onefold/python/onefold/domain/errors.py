@@ -2,9 +2,9 @@
 
 OnefoldError
 ├── Rejected      the caller's input is at fault: never retry
-│   ├── EventInvalid, BodyInvalid, Unauthorized, PayloadTooLarge
+│   ├── EventInvalid (PlanViolated), EventSuppressed, BodyInvalid, Unauthorized, PayloadTooLarge
 │   ├── DefinitionInvalid, IdentifierInvalid, MappingInvalid
-│   └── ProfileNotFound
+│   └── ProfileNotFound, EntryNotFound
 └── Unavailable   a dependency is at fault: retry with backoff
     ├── VersionConflict   somebody else wrote first: read again, decide again
     └── StreamUnavailable
@@ -36,6 +36,22 @@ class EventInvalid(Rejected):
     """One event of a request is unusable; its neighbours are not affected."""
 
 
+class PlanViolated(EventInvalid):
+    """The source's tracking plan keeps this event out.
+
+    Attributes:
+        version: Of the plan, `plan/shop@3`.
+    """
+
+    def __init__(self, reason: str, detail: str, *, version: str) -> None:
+        super().__init__(reason, detail)
+        self.version = version
+
+
+class EventSuppressed(Rejected):
+    """The person did not consent to what storing this event needs: nothing of it is kept but that it was there."""
+
+
 class BodyInvalid(Rejected):
     """A request from which no event can be read."""
 
@@ -62,6 +78,10 @@ class MappingInvalid(Rejected):
 
 class ProfileNotFound(Rejected):
     """No live profile owns this identifier."""
+
+
+class EntryNotFound(Rejected):
+    """The quarantine has no such entry."""
 
 
 class Unavailable(OnefoldError):  # noqa: N818 - likewise

@@ -8,6 +8,7 @@ from typing import Any, Final
 from onefold.domain.errors import (
     BodyInvalid,
     DefinitionInvalid,
+    EntryNotFound,
     EventInvalid,
     IdentifierInvalid,
     MappingInvalid,
@@ -38,6 +39,7 @@ DEFECT: Final = ProblemType(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "Somethi
 
 PROBLEM_TYPES: Final[dict[type[OnefoldError], ProblemType]] = {
     ProfileNotFound: ProblemType(HTTPStatus.NOT_FOUND, "profile-not-found", "No such profile or collection"),
+    EntryNotFound: ProblemType(HTTPStatus.NOT_FOUND, "entry-not-found", "No such entry in the quarantine"),
     IdentifierInvalid: ProblemType(HTTPStatus.BAD_REQUEST, "identifier-invalid", "The identifier is not usable"),
     Unauthorized: ProblemType(HTTPStatus.UNAUTHORIZED, "unauthorized", "The credentials are missing or wrong"),
     PayloadTooLarge: ProblemType(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload-too-large", "The request is too large"),
