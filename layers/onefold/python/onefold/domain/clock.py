@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, cast
 
 from onefold.domain.event import Clock
 
@@ -44,7 +44,7 @@ def parse_instant(value: object) -> int | None:
         return round(instant.timestamp() * 1_000)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    size: int | float | Decimal = abs(value)
+    size = cast("Decimal", abs(value))  # or a float, or an int
     if not size < INSTANT_MAX_MS:
         return None  # NaN is not below anything
     return round(value if size >= MILLISECONDS_FROM else value * 1_000)
