@@ -21,12 +21,14 @@ UV_FETCHED := $(UV)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-spark check faults bench synth bootstrap deploy diff
+.PHONY: help install demo up test test-clients test-spark fuzz check faults bench synth bootstrap deploy diff
 
 help:
 	@echo "make demo    a shop's day through the whole system, in about two minutes"
 	@echo "make up      run locally and stay: collector on port 8080, profile API on 8081, AWS endpoint on 8082"
 	@echo "make test    all checks and tests"
+	@echo "make test-clients  the SDKs for Node and browsers, in Chromium, and older Python ones; fetches them into build"
+	@echo "make fuzz    bodies that a fuzzer thinks of, for FUZZ_S=120 seconds"
 	@echo "make test-spark  the Glue job against the plain loop, on a Spark that is installed for it (400 MB)"
 	@echo "make check   formatting, types, imports between packages, rules for the stacks"
 	@echo "make faults  100,000 random schedules of the river's middle under every fault; SCHEDULES=n for another number"
@@ -52,6 +54,15 @@ check: $(INSTALLED)
 
 test: check
 	$(BIN)/python -m pytest
+
+test-clients: $(INSTALLED)
+	$(BIN)/python -m tests.clients.sdk_packages
+	ONEFOLD_TEST_CLIENTS=1 $(BIN)/python -m pytest tests/clients --timeout 600
+
+FUZZ_S ?= 120
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.clients.sdk_packages --fuzzer
+	$(BIN)/python -m tests.clients.fuzz_bodies $(FUZZ_S)
 
 test-spark: $(INSTALLED)
 	@$(UV) pip install --quiet --python $(BIN)/python --group spark

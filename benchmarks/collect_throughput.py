@@ -21,9 +21,11 @@ import orjson
 
 from onefold.adapters.kinesis_event_log import KinesisEventLog
 from onefold.adapters.phone_numbers import read_e164
+from onefold.adapters.user_agents import read_user_agent
 from onefold.domain.identifier import IdentifierHasher
 from onefold.domain.source import Source
-from onefold.edge.tracking_api import parse_tracking_request, respond
+from onefold.edge.tracking_api import respond
+from onefold.edge.tracking_request import parse_tracking_request
 from onefold.use_cases.collect import Collector
 from tests.fakes.collecting import KnownSources, MemorySpool
 
@@ -154,7 +156,14 @@ def main() -> None:
     stream = AcceptingStream()
     source = Source("web", "write-key-of-web", kind="browser", phone_region="DE")
     log = KinesisEventLog(stream, "events", sleep=time.sleep, jitter=random.random)  # type: ignore[arg-type]
-    collector = Collector(KnownSources(source), log, MemorySpool(), IdentifierHasher(b"s" * 64), read_e164)
+    collector = Collector(
+        KnownSources(source),
+        log,
+        MemorySpool(),
+        IdentifierHasher(b"s" * 64),
+        read_e164,
+        read_user_agent=read_user_agent,
+    )
     print("| request | bytes an event | limit, msgspec | limit, orjson | collect | of msgspec | of orjson |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for count in (1, 20, 100, 500):

@@ -28,7 +28,10 @@ begun = time.process_time()
 import importlib
 importlib.import_module(sys.argv[1])
 rest_s = time.process_time() - begun
-heavy = [name for name in ("pyarrow", "sqlglot", "phonenumbers", "pydantic", "pandas", "numpy") if name in sys.modules]
+names = (
+    "pyarrow", "sqlglot", "phonenumbers", "pydantic", "pandas", "numpy", "jsonschema_rs", "ua_parser", "maxminddb"
+)
+heavy = [name for name in names if name in sys.modules]
 print(json.dumps([boto3_s * 1000, rest_s * 1000, heavy]))
 """
 

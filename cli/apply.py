@@ -16,6 +16,7 @@ from cli.problems import CommandError
 from onefold.adapters.dynamodb_definitions import DynamoDbDefinitions
 from onefold.domain.definition import Definition
 from onefold.domain.source import Source, parse_source
+from onefold.domain.tracking_plan import TrackingPlan
 
 WRITE_KEY_BYTES: Final = 16
 STEPS: Final = {"new": ("+", "green"), "changed": ("~", "yellow"), "same": ("=", "dim"), "left": ("?", "dim")}
@@ -76,7 +77,8 @@ def plan(declared: Iterable[Declared], current: Mapping[str, Definition]) -> lis
     """What has to be done, sorted by name.
 
     Raises:
-        FaultyDefinitionsError: A source would have the write key of another.
+        FaultyDefinitionsError: A source would have the write key of another or misses its mapping, or a plan is for
+            none.
     """
     declared = list(declared)
     steps = {name: Step(name, "left", known.body, known.version) for name, known in current.items()}
@@ -90,6 +92,8 @@ def plan(declared: Iterable[Declared], current: Mapping[str, Definition]) -> lis
         else:
             steps[each.name] = Step(each.name, "changed", body, known.version, _changed_fields(known.body, body))
     _check_write_keys(declared, steps)
+    _check_plans(declared, steps)
+    _check_mappings(declared, steps)
     return [steps[name] for name in sorted(steps)]
 
 
@@ -106,6 +110,32 @@ def _check_write_keys(declared: Iterable[Declared], steps: Mapping[str, Step]) -
         for name in shared
         for other in shared
         if name in paths and other != name and (other not in paths or other < name)
+    ]
+    if faults:
+        raise FaultyDefinitionsError(faults)
+
+
+def _check_plans(declared: Iterable[Declared], steps: Mapping[str, Step]) -> None:
+    """A plan for a source that is not there would never be asked, and nobody would know."""
+    faults = [
+        Fault(str(each.path), f'no source "{source}" is declared: declare it, or correct `sources`')
+        for each in declared
+        if isinstance(each.value, TrackingPlan)
+        for source in each.value.sources
+        if f"source/{source}" not in steps
+    ]
+    if faults:
+        raise FaultyDefinitionsError(faults)
+
+
+def _check_mappings(declared: Iterable[Declared], steps: Mapping[str, Step]) -> None:
+    """A source that is read by a mapping which is not there would take nothing."""
+    faults = [
+        Fault(
+            str(each.path), f'no mapping "{each.value.mapping}" is declared: write mappings/{each.value.mapping}.yaml'
+        )
+        for each in declared
+        if isinstance(each.value, Source) and each.value.mapping and f"mapping/{each.value.mapping}" not in steps
     ]
     if faults:
         raise FaultyDefinitionsError(faults)

@@ -1,5 +1,6 @@
 """Reads a folder of definitions and finds every fault in it, with file and line."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,16 @@ import msgspec
 import yaml
 
 from cli.problems import UsageError
+from onefold.adapters.json_schema import compile_schema
 from onefold.domain.audience_sql import compile_audience
 from onefold.domain.destination import Destination, parse_destination
 from onefold.domain.errors import Rejected
 from onefold.domain.identity_rules import DEFINITION_NAME, DeclaredRules, parse_rules
 from onefold.domain.mapping import RowMapping, parse_mapping
 from onefold.domain.source import Source, parse_source
+from onefold.domain.tracking_plan import TrackingPlan, compile_plan, parse_plan
+from onefold.domain.webhook_mapping import FORMAT as PAYLOAD_FORMAT
+from onefold.domain.webhook_mapping import parse_payload_mapping
 
 IDENTITY_FILE: Final = "identity.yaml"
 PENDING_KEY: Final = "pending0"  # stands in for a write key until one is known
@@ -49,7 +54,7 @@ def read_definitions(folder: Path) -> tuple[list[Declared], list[Fault]]:
 
     Returns:
         Those that are usable, sorted by name, and all faults in the order of the files; write keys that two sources
-        share come last.
+        share, and sources that two plans are for, come last.
 
     Raises:
         UsageError: There is no such folder.
@@ -73,7 +78,7 @@ def read_definitions(folder: Path) -> tuple[list[Declared], list[Fault]]:
             declared.append(read(path))
         except _FaultError as error:
             faults.append(error.fault)
-    repeats = _repeated_write_keys(declared)
+    repeats = _repeated_write_keys(declared) | _repeated_plans(declared)
     faults += repeats.values()
     return sorted((each for each in declared if each.path not in repeats), key=lambda each: each.name), faults
 
@@ -85,7 +90,8 @@ def read_mapping(path: Path) -> RowMapping:
         UsageError: There is no such file, or it is faulty.
     """
     value = _read_one(path, _mapping)
-    assert isinstance(value, RowMapping)  # noqa: S101 - what _mapping makes
+    if not isinstance(value, RowMapping):
+        raise UsageError(f"{path}: a mapping of JSON is for webhooks and devices; a file needs one of its columns")
     return value
 
 
@@ -125,17 +131,65 @@ def _source(path: Path) -> Declared:
 
 
 def _repeated_write_keys(declared: Iterable[Declared]) -> dict[Path, Fault]:
-    """The faults of sources with the write key of an earlier one, by their files."""
+    """The faults of sources with the write key or an app id of an earlier one, by their files."""
     faults: dict[Path, Fault] = {}
     first: dict[str, Path] = {}
     for each in declared:
-        if not isinstance(each.value, Source) or not each.has_write_key:
+        if not isinstance(each.value, Source):
             continue
-        other = first.setdefault(each.value.write_key, each.path)
-        if other != each.path:
-            place = f"{each.path}:{_line(_yaml(each.path)[1], '#/write_key')}"
-            faults[each.path] = Fault(place, f"{other} has the same write_key: give each source its own")
+        named = [("write_key", each.value.write_key)] if each.has_write_key else []
+        for field, key in (*named, *(("app_ids", app_id) for app_id in each.value.app_ids)):
+            other = first.setdefault(key, each.path)
+            if other != each.path:
+                place = f"{each.path}:{_line(_yaml(each.path)[1], f'#/{field}')}"
+                faults[each.path] = Fault(place, f"{other} has the same {_ONE_OF[field]}: give each source its own")
     return faults
+
+
+_ONE_OF: Final = {"write_key": "write_key", "app_ids": "app id"}
+
+
+def _repeated_plans(declared: Iterable[Declared]) -> dict[Path, Fault]:
+    """The faults of plans for a source that has an earlier one, by their files."""
+    faults: dict[Path, Fault] = {}
+    first: dict[str, Path] = {}
+    for each in declared:
+        for index, source in enumerate(each.value.sources if isinstance(each.value, TrackingPlan) else ()):
+            other = first.setdefault(source, each.path)
+            if other != each.path:
+                place = f"{each.path}:{_line(_yaml(each.path)[1], f'#/sources/{index}')}"
+                faults[each.path] = Fault(place, f'{other} is for source "{source}" too: put its events into one plan')
+    return faults
+
+
+def _plan(path: Path) -> Declared:
+    document, root = _yaml(path)
+    body = _json(path, {"name": path.stem, **document})
+    plan: TrackingPlan = _parsed(path, root, lambda: parse_plan(body))
+    _check_name(path, plan.name)
+    _parsed(path, root, lambda: compile_plan(plan, "", compile_schema))
+    return Declared(f"plan/{plan.name}", path, plan)
+
+
+def _json(path: Path, document: dict[str, Any]) -> bytes:
+    """A document as JSON, which has less than YAML: NaN is no number, and every name is a text."""
+    odd = next(_odd_names(document), None)
+    if odd is not None:
+        raise _FaultError(f"{path}:1", f"YAML reads a name here as {odd}: put it in quotes")
+    try:
+        return json.dumps(document, default=str, allow_nan=False).encode()
+    except ValueError as error:
+        raise _FaultError(f"{path}:1", "NaN and Infinity are no numbers of JSON") from error
+
+
+def _odd_names(value: object) -> Iterator[object]:
+    """Names that are none in JSON: `on` and `yes` are true, `404` is a number."""
+    if isinstance(value, dict):
+        yield from (name for name in value if not isinstance(name, str))
+        value = list(value.values())
+    if isinstance(value, list):
+        for element in value:
+            yield from _odd_names(element)
 
 
 def _destination(path: Path) -> Declared:
@@ -148,7 +202,8 @@ def _destination(path: Path) -> Declared:
 
 def _mapping(path: Path) -> Declared:
     document, root = _yaml(path)
-    return Declared(f"mapping/{path.stem}", path, _parsed(path, root, lambda: parse_mapping(document)))
+    parse = parse_payload_mapping if document.get("format") == PAYLOAD_FORMAT else parse_mapping
+    return Declared(f"mapping/{path.stem}", path, _parsed(path, root, lambda: parse(document)))
 
 
 def _audience(path: Path) -> Declared:
@@ -173,6 +228,7 @@ def _identity(path: Path) -> Declared:
 
 _KINDS: Final[dict[str, tuple[str, Callable[[Path], Declared]]]] = {
     "sources": (".yaml", _source),
+    "plans": (".yaml", _plan),
     "audiences": (".sql", _audience),
     "destinations": (".yaml", _destination),
     "mappings": (".yaml", _mapping),
@@ -225,4 +281,5 @@ def _line(root: yaml.Node | None, pointer: str) -> int:
 
 
 def _steps(pointer: str) -> Iterator[str]:
-    yield from pointer.removeprefix("#").strip("/").split("/") if pointer.startswith("#/") else []
+    steps = pointer.removeprefix("#").strip("/").split("/") if pointer.startswith("#/") else []
+    yield from (step.replace("~1", "/").replace("~0", "~") for step in steps)

@@ -44,6 +44,8 @@ class Description(msgspec.Struct, frozen=True):
     tables: dict[str, str]
     functions: dict[str, str]
     deliveries_dlq_url: str
+    key_arn: str
+    webhook_secrets_prefix: str
 
 
 class Instance(msgspec.Struct, frozen=True):

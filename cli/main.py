@@ -1,4 +1,4 @@
-"""The command line: `onefold up`, `apply`, `send`, `profile`, `query`, `rebuild`, `reconcile` and the others."""
+"""The command line: `onefold up`, and what asks, feeds and repairs a deployment; `onefold --help` lists it."""
 
 import csv
 import json
@@ -9,11 +9,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 from rich.console import Console
 from typer.core import TyperCommand
 from typer.exceptions import Abort, Exit, TyperException
 
+from cli import iot, quarantine
 from cli.identity import identity
 from cli.problems import EXPECTED, CommandError, UsageError, report
 
@@ -21,6 +23,8 @@ INTERRUPTED: Final = 130
 OUT: Final = Console(highlight=False)
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 app.add_typer(identity, name="identity")
+app.add_typer(iot.app, name="iot", help="Devices: publish as one does.")
+app.add_typer(quarantine.app, name="quarantine", help="What was refused: list it, show it, send it again.")
 
 EnvironmentOption = Annotated[str, typer.Option("--env", metavar="local|dev|staging|prod", help="Which deployment.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -80,7 +84,7 @@ def demo(
 
 @app.command()
 def apply(
-    folder: Annotated[Path, typer.Argument(help="With sources/, audiences/, destinations/ and mappings/.")],
+    folder: Annotated[Path, typer.Argument(help="With sources/, plans/, audiences/, destinations/ and mappings/.")],
     env: EnvironmentOption = "local",
     as_json: JsonOption = False,
 ) -> None:
@@ -123,6 +127,27 @@ def send(  # noqa: PLR0917 - options of a command line
     )
 
 
+@app.command("import")
+def import_(  # noqa: PLR0917 - options of a command line
+    file: Annotated[Path, typer.Argument(help="A .csv, .jsonl or .parquet of records; or `status` to see imports.")],
+    name: Annotated[str, typer.Argument(help="With `status`: only MAPPING, or one MAPPING/FILE in full.")] = "",
+    mapping: Annotated[Path | None, typer.Option(help="How rows become events: definitions/mappings/….yaml")] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Show what would happen; without a mapping propose one.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if this very content was imported before.")] = False,
+    wait: Annotated[bool, typer.Option(help="Follow the import to its end.")] = True,
+    env: EnvironmentOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Import records that never were events: customers, orders, campaigns, tickets, segments, predictions."""
+    from cli.import_command import run_import, show_status
+
+    if str(file) == "status":
+        raise typer.Exit(show_status(OUT, name, env=env, as_json=as_json))
+    raise typer.Exit(run_import(OUT, file, mapping, preview=preview, force=force, wait=wait, env=env, as_json=as_json))
+
+
 @app.command()
 def profile(
     identifier: Annotated[str, typer.Argument(metavar="TYPE:VALUE", help="Such as user_id:u-000001.")],
@@ -139,6 +164,47 @@ def profile(
         print(json.dumps(document))
     else:
         OUT.print(profile_panel(document))
+
+
+@app.command("trace")
+def trace_message(
+    message_id: Annotated[str, typer.Argument(metavar="MESSAGE_ID")],
+    source: Annotated[str, typer.Option(help="Only of this source.")] = "",
+    days: Annotated[int | None, typer.Option(min=1, max=180, help="How far back; 7 days if not given.")] = None,
+    env: EnvironmentOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what became of a message: counted in which profile, a repeat, refused, and where it lies."""
+    from cli.deployment import find_deployment
+    from cli.inspecting import ask, trace_view
+
+    document = ask(find_deployment(env), "/v1/trace", {"message_id": message_id, "source": source, "days": days})
+    if as_json:
+        print(json.dumps(document))
+    else:
+        OUT.print(trace_view(document), soft_wrap=True)
+    raise typer.Exit(0 if document["found"] else 1)
+
+
+@app.command()
+def redrive(
+    function: Annotated[str, typer.Option(metavar="stitch|archive", help="Only what this function gave up.")] = "",
+    look_only: Annotated[bool, typer.Option("--list", help="Tell what there is, and do nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also what was brought back before.")] = False,
+    env: EnvironmentOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Bring back the batches that the stream's consumers gave up."""
+    from cli.deployment import find_deployment
+    from cli.redrive import redrive_batches, redrive_view
+
+    found = list(redrive_batches(find_deployment(env), function=function, look_only=look_only, force=force))
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+    elif found:
+        OUT.print(redrive_view(OUT, found))
+    else:
+        OUT.print("Nothing was given up in the last ninety days.")
 
 
 class SqlCommand(TyperCommand):
@@ -179,6 +245,27 @@ def query(
         OUT.print(answer_view(OUT, answer.columns, answer.rows))
         rows = counted(len(answer.rows), "row")
         OUT.print(f"{rows} in {answer.seconds:.1f} s, {answer.scanned_bytes:,} bytes scanned", style="dim")
+
+
+@app.command()
+def drift(  # noqa: PLR0917 - options of a command line
+    source: Annotated[str, typer.Option(help="Only this source.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=180, help="How long each of the two periods is.")] = 7,
+    until: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The last day; today if not given.")] = "",
+    env: EnvironmentOption = "local",
+    as_json: JsonOption = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything has drifted.")] = False,
+) -> None:
+    """Show what sources send that is new or other than before, or than the tracking plan says."""
+    from cli.deployment import find_deployment
+    from cli.drift import drift_documents, find_drift, last_day, show_drift
+
+    found = find_drift(find_deployment(env), source=source, days=days, until=last_day(until))
+    if as_json:
+        print(json.dumps(drift_documents(found)))
+    else:
+        show_drift(OUT, found)
+    raise typer.Exit(1 if check and found else 0)
 
 
 @app.command()
@@ -247,13 +334,26 @@ def reconcile(  # noqa: PLR0917 - options of a command line
 
 @app.command()
 def secret(
-    destination: Annotated[str, typer.Argument(help="The name of a destination.")], env: EnvironmentOption = "local"
+    name: Annotated[str, typer.Argument(metavar="DESTINATION | set SOURCE", help="A destination; or the word set.")],
+    source: Annotated[str, typer.Argument(metavar="", help="After set: the source whose webhooks are signed.")] = "",
+    keep_hours: Annotated[
+        int, typer.Option(min=0, max=168, help="How long the secret that is replaced stays good; 0 ends it at once.")
+    ] = 24,
+    env: EnvironmentOption = "local",
 ) -> None:
-    """Print the secret with which a destination's receiver checks signatures."""
+    """Print the secret of a destination; or set, from standard input, that of a source that takes webhooks."""
     from cli.deployment import find_deployment
+
+    if name == "set" and source:
+        from cli.receiving import read_secret, set_secret
+
+        print(set_secret(find_deployment(env), source, read_secret(), keep_hours=keep_hours))
+        return
+    if source:
+        raise UsageError(f'Write "secret {name}", or "secret set {source}"')
     from cli.webhooks import destination_secret
 
-    print(destination_secret(find_deployment(env), destination))
+    print(destination_secret(find_deployment(env), name))
 
 
 @app.command()

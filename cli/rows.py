@@ -11,9 +11,10 @@ import msgspec
 
 from cli.csv_file import LINE_BYTES_MAX, count_csv_rows, read_header
 from cli.problems import CommandError, UsageError
-from onefold.domain.mapping import Message as MessageDocument
-from onefold.domain.mapping import RowMapping, encode_message, map_rows, mapped_columns
+from onefold.domain.mapping import MADE_COLUMNS, RowMapping, mapped_columns
 from onefold.domain.message import Message
+from onefold.domain.row_message import Message as MessageDocument
+from onefold.domain.row_message import encode_message, map_rows
 
 T = TypeVar("T")
 ROWS_PER_READ: Final = 5_000
@@ -123,10 +124,14 @@ def _check_collisions(path: Path) -> None:
 
 def _sorted_rows(path: Path, mapping: RowMapping) -> Iterator[Mapping[str, Any]]:
     columns = _columns(path)
-    missing = sorted(mapped_columns(mapping).difference(columns))
+    mapped = mapped_columns(mapping)
+    if not mapped.isdisjoint(MADE_COLUMNS):
+        raise CommandError("This mapping names its messages by {@content} or {@row}: use `onefold import`")
+    missing = sorted(mapped.difference(columns))
     if missing:
         raise CommandError(f"{path}: no column {', '.join(missing)}; the file has {', '.join(sorted(columns))}")
-    time, keys = _quoted(mapping.timestamp.column), [_quoted(name) for name in mapping.group_by]
+    time = _quoted(mapping.timestamp.column) if mapping.timestamp and mapping.timestamp.column else "NULL"
+    keys = [_quoted(name) for name in mapping.group_by]
     together = f"min({time}) OVER (PARTITION BY {', '.join(keys)}), {', '.join(keys)}" if keys else time
     query = (
         "SELECT * EXCLUDE (row_place) FROM (SELECT *, row_number() OVER () AS row_place FROM {reader}) "  # noqa: S608

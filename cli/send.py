@@ -25,10 +25,11 @@ GZIP_LEVEL: Final = 3
 NOT_FOUND, TOO_MANY, SERVER_ERROR = 404, 429, 500
 
 
-class Refused(msgspec.Struct, frozen=True):
-    """One message that the collector kept in quarantine instead of the stream."""
+class Verdict(msgspec.Struct, frozen=True):
+    """What became of a message that was not accepted: `repeated`, `quarantined` or `suppressed`."""
 
-    code: str
+    status: str
+    code: str = ""
     message: str = ""
 
 
@@ -36,9 +37,13 @@ class Answer(msgspec.Struct, frozen=True):
     """What the collector says of a batch: of each message, or (`code`, `message`) why it takes none."""
 
     repeated: int = 0
-    refusals: list[Refused] = []
+    events: list[Verdict] = []
     code: str = ""
     message: str = ""
+
+    @property
+    def refusals(self) -> list[Verdict]:
+        return [event for event in self.events if event.status != "repeated"]
 
 
 @dataclass(slots=True)

@@ -33,7 +33,14 @@ DEFINITIONS: Final = REPOSITORY / "definitions"
 ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RECORDED_EVERY_S: Final = 1.0
 TOKEN_RENEWED_S: Final = 1_800  # tokens are good for an hour
-SCOPES: Final = ("onefold/profiles.read", "onefold/identity.read", "onefold/identity.decide")
+SCOPES: Final = (
+    "onefold/profiles.read",
+    "onefold/identity.read",
+    "onefold/identity.decide",
+    "onefold/events.read",
+    "onefold/quarantine.read",
+    "onefold/quarantine.replay",
+)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def build_stacks(scope: Construct, environment: Environment, *, bundle: bool, re
     activation = ActivationStack(scope, f"{prefix}-Activation", foundation, storage, ingest, env=place)
     profiles = ProfilesStack(scope, f"{prefix}-Profiles", foundation, storage, ingest, activation=activation, env=place)
     analytics = AnalyticsStack(scope, f"{prefix}-Analytics", foundation, storage, ingest, env=place)
-    access = AccessStack(scope, f"{prefix}-Access", foundation, storage, analytics, env=place)
+    access = AccessStack(scope, f"{prefix}-Access", foundation, storage, ingest=ingest, analytics=analytics, env=place)
     operations = OperationsStack(
         scope,
         f"{prefix}-Operations",

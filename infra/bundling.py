@@ -60,6 +60,12 @@ def package_folder() -> Path:
     return REPOSITORY / "layers" / "onefold"
 
 
+def geography_folder() -> Path | None:
+    """Return the layer of places, a folder with `python/onefold_geography/*.mmdb`; None where nobody brought one."""
+    folder = REPOSITORY / "layers" / "geography"
+    return folder if any(folder.glob("python/onefold_geography/*.mmdb")) else None
+
+
 def requirements_of(layer: str) -> list[str]:
     """Return the names of the packages that `layers/<layer>/requirements.txt` asks for, normalized and sorted."""
     lines = (REPOSITORY / "layers" / layer / "requirements.txt").read_text(encoding="utf-8").splitlines()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+MEBIBYTE = 1024**2
 GIBIBYTE = 1024**3
 
 
@@ -24,6 +25,9 @@ class Environment:
         api_requests_per_second: The same for the profile API.
         api_burst_requests: The same for the profile API.
         stitch_parallelization: Batches of one shard that stitch works on at once, 1 to 10.
+        drain_records_per_second: How many records of the spool are given back to the stream, by all drains together.
+        drain_bytes_per_second: The same in bytes, before compression. A new stream takes 1,000 records and 1 MB a
+            second in each of its four shards, and live events need most of that.
         query_scan_bytes_max: One Athena query may read no more; it is cancelled beyond.
         iterator_age_max_s: A stream consumer further behind than this raises the alarm.
         quarantined_events_max: More refused events than this in five minutes raise the alarm.
@@ -41,6 +45,8 @@ class Environment:
     api_requests_per_second: int
     api_burst_requests: int
     stitch_parallelization: int
+    drain_records_per_second: int
+    drain_bytes_per_second: int
     query_scan_bytes_max: int
     iterator_age_max_s: int
     quarantined_events_max: int
@@ -59,6 +65,8 @@ DEV = Environment(
     api_requests_per_second=50,
     api_burst_requests=100,
     stitch_parallelization=2,
+    drain_records_per_second=500,
+    drain_bytes_per_second=MEBIBYTE,
     query_scan_bytes_max=10 * GIBIBYTE,
     iterator_age_max_s=3_600,
     quarantined_events_max=1_000,
@@ -74,6 +82,8 @@ STAGING = Environment(
     api_requests_per_second=100,
     api_burst_requests=200,
     stitch_parallelization=2,
+    drain_records_per_second=500,
+    drain_bytes_per_second=MEBIBYTE,
     query_scan_bytes_max=100 * GIBIBYTE,
     iterator_age_max_s=900,
     quarantined_events_max=100,
@@ -89,6 +99,8 @@ PROD = Environment(
     api_requests_per_second=500,
     api_burst_requests=1_000,
     stitch_parallelization=4,
+    drain_records_per_second=1_000,
+    drain_bytes_per_second=2 * MEBIBYTE,
     query_scan_bytes_max=1_024 * GIBIBYTE,
     iterator_age_max_s=300,
     quarantined_events_max=100,

@@ -93,6 +93,6 @@ def _post(http: httpx.Client, collector: str, write_key: str, call: Call, on_cal
         path = f"/v1/{call.body['type']}"
         headers, body = {"Content-Type": "application/json", "Authorization": f"Basic {key}"}, dict(call.body)
     answer = http.post(f"{collector}{path}", content=json.dumps(body), headers=headers)
-    if answer.status_code != httpx.codes.OK or answer.json().get("refused"):
+    if answer.status_code != httpx.codes.OK or answer.json().get("quarantined"):
         raise CommandError(f"{collector}{path} refused an event: HTTP {answer.status_code}: {answer.text[:200]}")
     on_call()

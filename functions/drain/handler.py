@@ -14,7 +14,7 @@ from onefold.domain.errors import OnefoldError
 from onefold.edge.batches import BatchResponse, batch_response, created_object_key, queue_messages
 from onefold.edge.config import DrainConfig
 from onefold.edge.observability import Observability
-from onefold.use_cases.drain import drain
+from onefold.use_cases.drain import Pace, drain
 
 observe = Observability("drain")
 
@@ -27,8 +27,13 @@ def event_log() -> KinesisEventLog:
 
 @cache
 def spool() -> S3Spool:
-    client = boto3.client("s3")
-    return S3Spool(lambda: client, DrainConfig.from_env(os.environ).spool_bucket_name)
+    return S3Spool(cache(lambda: boto3.client("s3")), DrainConfig.from_env(os.environ).spool_bucket_name)
+
+
+@cache  # a sandbox remembers how fast the stream took the last ones
+def pace() -> Pace:
+    config = DrainConfig.from_env(os.environ)
+    return Pace(float(config.records_per_second_max), float(config.bytes_per_second_max))
 
 
 @observe.invocation
@@ -37,7 +42,7 @@ def handle(event: dict[str, Any], context: object) -> BatchResponse:
     failed, drained = [], 0
     for message in messages:
         try:
-            drained += drain(created_object_key(message), spool=spool(), log=event_log())
+            drained += drain(created_object_key(message), spool(), event_log(), pace(), time)
         except OnefoldError as error:
             failed.append(message.message_id)
             observe.warning("spooled events left where they are", reason=type(error).__name__, detail=str(error))

@@ -169,7 +169,7 @@ class Alarms(Construct):
         """Alarm when `metric` is above `above` in `breaches` of the last three periods; no data means no trouble."""
         alarm = cloudwatch.Alarm(
             self,
-            "".join(word.capitalize() for word in name.split("-")),
+            "".join(word.capitalize() for word in name.replace("_", "-").split("-")),
             metric=metric,
             alarm_description=f"{meaning}. What to do: {RUNBOOK}#{anchor}",
             threshold=above,

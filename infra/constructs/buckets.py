@@ -17,12 +17,20 @@ QUARANTINE_KEEP_DAYS = 180
 QUERY_RESULT_KEEP_DAYS = 7
 REBUILT_KEEP_DAYS = 30
 FAILED_BATCH_KEEP_DAYS = 90
+IMPORTED_FILE_KEEP_DAYS = 30
+IMPORT_PART_KEEP_DAYS = 7
 
 RAW_PREFIX = "raw/"
 QUARANTINE_PREFIX = "quarantine/"
 QUERY_RESULT_PREFIX = "athena-results/"
+REPLAYS_PREFIX = "quarantine/replays/"  # marks of what was sent again
 REBUILT_PREFIX = "rebuilt/"
 SPOOL_PREFIX = "spool/"
+IMPORT_PREFIX = "imports/"
+IMPORT_INBOX_PREFIX = f"{IMPORT_PREFIX}inbox/"
+IMPORT_SUMMARIES_PREFIX = f"{IMPORT_PREFIX}summaries/"
+IMPORT_CLAIMS_PREFIX = f"{IMPORT_PREFIX}claims/"
+IMPORT_PARTS_PREFIX = f"{IMPORT_PREFIX}parts/"
 FAILED_BATCH_PREFIX = "aws/lambda/"  # chosen by Lambda for the batches that an event source gives up
 
 
@@ -176,14 +184,20 @@ class LakeBucket(OnefoldBucket):
         self._grant(function, ["s3:PutObject"], QUARANTINE_PREFIX, reason="A refused event is kept under its day.")
         self.key.grant_write(function, through="s3")
 
-    def grant_query(self, function: OnefoldFunction) -> None:
-        """Read raw events by way of Athena, which uses its caller's rights, and write and read its results."""
-        self._grant(function, ["s3:GetObject"], RAW_PREFIX, reason="A query reads the events of the days it asks for.")
-        actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
-        self._grant(function, actions, QUERY_RESULT_PREFIX, reason="Athena names each query's result anew.")
+    def grant_query(self, function: OnefoldFunction, *prefixes: str) -> None:
+        """Let Athena read these folders in the function's name and leave its answers; it asks where the bucket is."""
+        for prefix in prefixes:
+            self._grant(function, ["s3:GetObject"], prefix, reason="A question reads whichever files hold its days.")
+        writing = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+        self._grant(function, writing, QUERY_RESULT_PREFIX, reason="Athena names its answers itself.")
         function.role.add_to_principal_policy(
-            iam.PolicyStatement(actions=["s3:ListBucket", "s3:GetBucketLocation"], resources=[self.bucket.bucket_arn])
+            iam.PolicyStatement(actions=["s3:GetBucketLocation", "s3:ListBucket"], resources=[self.bucket.bucket_arn])
         )
+        self.key.grant_write(function, through="s3")
+
+    def grant_mark(self, function: OnefoldFunction) -> None:
+        """Mark refused messages that are sent again."""
+        self._grant(function, ["s3:PutObject"], REPLAYS_PREFIX, reason="A mark is named by its message's digest.")
         self.key.grant_write(function, through="s3")
 
     def grant_rebuild(self, job: SparkJob) -> None:
@@ -198,7 +212,7 @@ class LakeBucket(OnefoldBucket):
 
 
 class SpoolBucket(OnefoldBucket):
-    """Events that the stream would not take, until drain brings them back; and batches that a consumer gave up."""
+    """What waits: events that the stream would not take, files to import, and batches that a consumer gave up."""
 
     def __init__(
         self,
@@ -219,7 +233,18 @@ class SpoolBucket(OnefoldBucket):
                     id="expire-failed-batches",
                     prefix=FAILED_BATCH_PREFIX,
                     expiration=Duration.days(FAILED_BATCH_KEEP_DAYS),
-                )
+                ),
+                # Files hold people's data, and what became of them is on the stream and in the quarantine.
+                s3.LifecycleRule(
+                    id="expire-imported-files",
+                    prefix=IMPORT_INBOX_PREFIX,
+                    expiration=Duration.days(IMPORTED_FILE_KEEP_DAYS),
+                ),
+                s3.LifecycleRule(
+                    id="expire-parts-of-imports",
+                    prefix=IMPORT_PARTS_PREFIX,
+                    expiration=Duration.days(IMPORT_PART_KEEP_DAYS),
+                ),
             ],
         )
         # Not `event_bridge_enabled`: it would add a custom resource with a function of its own for this one property.
@@ -237,6 +262,22 @@ class SpoolBucket(OnefoldBucket):
         actions = ["s3:GetObject", "s3:DeleteObject"]
         self._grant(function, actions, SPOOL_PREFIX, reason="The batches to drain have names of their own.")
         self.key.grant_read(function, through="s3")
+
+    def grant_import(self, function: OnefoldFunction) -> None:
+        """Read dropped files; keep what becomes of them, whose contents are through, and rows on the way.
+
+        ListBucket makes S3 answer that an object is not there, which a first import has to hear.
+        """
+        self._grant(function, ["s3:GetObject"], IMPORT_INBOX_PREFIX, reason="Whoever drops a file names it.")
+        own = ["s3:GetObject", "s3:PutObject"]
+        self._grant(function, own, IMPORT_SUMMARIES_PREFIX, reason="A summary has the name of its file.")
+        passing = [*own, "s3:DeleteObject"]
+        self._grant(function, passing, IMPORT_CLAIMS_PREFIX, reason="Contents are named by their digest.")
+        self._grant(function, passing, IMPORT_PARTS_PREFIX, reason="Parts are named by their file's digest.")
+        function.role.add_to_principal_policy(
+            iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.bucket.bucket_arn])
+        )
+        self.key.grant_write(function, through="s3")
 
     def grant_set_aside(self, function: OnefoldFunction) -> None:
         """Keep batches that an event source gave up; Lambda asks for ListBucket when the mapping is made."""

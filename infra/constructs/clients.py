@@ -8,15 +8,17 @@ from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.foundation import Foundation, removal_policy
 
 RESOURCE_SERVER = "onefold"
-READ_PROFILES = "profiles.read"
-READ_IDENTITY = "identity.read"
-DECIDE_IDENTITY = "identity.decide"
-SCOPES = {
-    READ_PROFILES: "Read profiles",
-    READ_IDENTITY: "See why identifiers are together, what was decided, and what other rules would change",
-    DECIDE_IDENTITY: "Split, link and detach identities",
-}
 TOKEN_VALIDITY = Duration.hours(1)
+
+# Scope → what it lets a program do; each route of the profile API asks for one.
+SCOPES = {
+    "profiles.read": "Read profiles",
+    "identity.read": "See why identifiers are together, what was decided, and what other rules would change",
+    "identity.decide": "Split, link and detach identities",
+    "events.read": "Ask what became of a message",
+    "quarantine.read": "List and read refused messages, which hold people's data",
+    "quarantine.replay": "Repair refused messages and send them again",
+}
 
 
 class ApiClients(Construct):
@@ -78,7 +80,13 @@ class ApiClients(Construct):
 
     @staticmethod
     def scope(name: str) -> str:
-        """A scope as routes ask for it and tokens carry it."""
+        """One of `SCOPES` as routes ask for it and tokens carry it.
+
+        Raises:
+            KeyError: It is none of them.
+        """
+        if name not in SCOPES:
+            raise KeyError(name)
         return f"{RESOURCE_SERVER}/{name}"
 
     @property

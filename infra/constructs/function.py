@@ -37,7 +37,7 @@ class OnefoldFunction(Construct):
         timeout: Duration,
         variables: Mapping[str, str],
     ) -> None:
-        super().__init__(scope, verb.capitalize())
+        super().__init__(scope, "".join(word.capitalize() for word in verb.split("_")))
         self.verb = verb
         self.timeout = timeout
         environment = foundation.environment

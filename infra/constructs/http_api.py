@@ -48,8 +48,8 @@ class OnefoldHttpApi(Construct):
         burst_requests: int,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._beside: dict[str, HttpLambdaIntegration] = {}
         self._integration = HttpLambdaIntegration(f"{construct_id}Integration", function.function)
-        self._integrations = {function.verb: self._integration}
         self.api = apigateway.HttpApi(self, "Api", api_name=name, description=description, create_default_stage=False)
         self.log_group = logs.LogGroup(
             self,
@@ -94,26 +94,43 @@ class OnefoldHttpApi(Construct):
         )
         acknowledge(route, "AwsSolutions-APIG4", reason)
 
-    def route(
-        self,
-        path: str,
-        *,
-        authorizer: HttpJwtAuthorizer,
-        scopes: Sequence[str],
-        method: apigateway.HttpMethod = apigateway.HttpMethod.GET,
-        function: OnefoldFunction | None = None,
-    ) -> None:
-        """Send requests of `path` to the API's function, or another, if their token carries one of `scopes`."""
+    def route_open(self, function: OnefoldFunction, route: str, *, reason: str) -> None:
+        """Send requests of `route`, as "POST /v1/webhooks/{source}", to a function beside the API's own.
+
+        It is open to anyone; `reason` says what protects it instead.
+        """
+        method, _, path = route.partition(" ")
+        added = apigateway.HttpRoute(
+            self,
+            function.verb.capitalize(),
+            http_api=self.api,
+            route_key=apigateway.HttpRouteKey.with_(path, apigateway.HttpMethod(method)),
+            integration=HttpLambdaIntegration(f"{function.verb.capitalize()}Integration", function.function),
+        )
+        acknowledge(added, "AwsSolutions-APIG4", reason)
+
+    def route(self, path: str, *, authorizer: HttpJwtAuthorizer, scopes: Sequence[str]) -> None:
+        """Send GET requests of `path` to the function if their token carries one of `scopes`."""
         self.api.add_routes(
             path=path,
-            methods=[method],
-            integration=self._integration_of(function) if function else self._integration,
+            methods=[apigateway.HttpMethod.GET],
+            integration=self._integration,
             authorizer=authorizer,
             authorization_scopes=list(scopes),
         )
 
-    def _integration_of(self, function: OnefoldFunction) -> HttpLambdaIntegration:
-        if function.verb not in self._integrations:
-            construct_id = f"{function.verb.capitalize()}Integration"
-            self._integrations[function.verb] = HttpLambdaIntegration(construct_id, function.function)
-        return self._integrations[function.verb]
+    def route_to(
+        self, function: OnefoldFunction, route: str, *, authorizer: HttpJwtAuthorizer, scopes: Sequence[str]
+    ) -> None:
+        """Send requests of `route`, as "GET /v1/trace", to a function beside the API's own, if their token may."""
+        method, _, path = route.partition(" ")
+        if function.verb not in self._beside:
+            integration = HttpLambdaIntegration(f"{function.verb.capitalize()}Integration", function.function)
+            self._beside[function.verb] = integration
+        self.api.add_routes(
+            path=path,
+            methods=[apigateway.HttpMethod(method)],
+            integration=self._beside[function.verb],
+            authorizer=authorizer,
+            authorization_scopes=list(scopes),
+        )

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import Aws, Stack
+from aws_cdk import Aws
 from aws_cdk import aws_glue as glue
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.constructs.buckets import QUARANTINE_PREFIX, RAW_PREFIX, LakeBucket
@@ -61,6 +60,7 @@ QUARANTINE_COLUMNS: Columns = (
     ("version", "string"),
     ("body", "string"),
     ("received_at", "timestamp"),
+    ("envelope", "string"),
 )
 QUARANTINE_PARTITIONS: Columns = (("dt", "string"),)
 
@@ -77,7 +77,7 @@ HOUR_PROJECTION = {
 
 
 class LakeCatalog(Construct):
-    """A database with the raw events, the quarantine, and the view `events` without repeats.
+    """A database with the raw events, the quarantine, and the views `events` and `quarantined` without repeats.
 
     Partitions are projected from the path, so that a new hour needs no crawler and no ALTER TABLE.
     """
@@ -101,7 +101,7 @@ class LakeCatalog(Construct):
             location=f"s3://{lake.name}/{RAW_PREFIX}",
             projection={**DATE_PROJECTION, **HOUR_PROJECTION},
         )
-        self._parquet_table(
+        quarantine = self._parquet_table(
             "quarantine",
             "What was refused, with the reason and the bytes as received",
             columns=QUARANTINE_COLUMNS,
@@ -111,15 +111,9 @@ class LakeCatalog(Construct):
         )
         events = self._view("events", "Every event once", columns=(*RAW_COLUMNS, *RAW_PARTITIONS))
         events.add_resource_dependency(raw_events)
-
-    def grant_describe(self, grantee: iam.IGrantable, table: str) -> None:
-        """Know one table's columns and place, as a query has to; its partitions are projected, so none are listed."""
-        stack = Stack.of(self)
-        names = ("catalog", f"database/{self.database_name}", f"table/{self.database_name}/{table}")
-        arns = [stack.format_arn(service="glue", resource=name) for name in names]
-        grantee.grant_principal.add_to_principal_policy(
-            iam.PolicyStatement(actions=["glue:GetDatabase", "glue:GetTable"], resources=arns)
-        )
+        columns = (*QUARANTINE_COLUMNS, *QUARANTINE_PARTITIONS, ("copies", "bigint"))
+        quarantined = self._view("quarantined", "Every refused message once, by source, id and bytes", columns=columns)
+        quarantined.add_resource_dependency(quarantine)
 
     def _parquet_table(
         self,
@@ -197,7 +191,7 @@ class LakeCatalog(Construct):
 def presto_type(hive: str) -> str:
     """Translate a Hive type to the name that Athena's engine has for it.
 
-    Covers what the columns above use: string, boolean, int, timestamp, array<…>, map<…,…> and struct<name:…>.
+    Covers what the columns above use: string, boolean, int, bigint, timestamp, array<…>, map<…,…> and struct<name:…>.
     """
     if hive.startswith("array<"):
         return f"array({presto_type(hive[len('array<') : -1])})"
@@ -206,7 +200,8 @@ def presto_type(hive: str) -> str:
     if hive.startswith("struct<"):
         fields = (field.split(":", 1) for field in _split(hive[len("struct<") : -1]))
         return f"row({', '.join(f'{name} {presto_type(kind)}' for name, kind in fields)})"
-    return {"string": "varchar", "boolean": "boolean", "int": "integer", "timestamp": "timestamp(3)"}[hive]
+    plain = {"string": "varchar", "boolean": "boolean", "int": "integer", "bigint": "bigint"}
+    return {**plain, "timestamp": "timestamp(3)"}[hive]
 
 
 def _split(parts: str) -> list[str]:

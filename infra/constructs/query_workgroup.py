@@ -1,5 +1,7 @@
 """Where questions to the lake are asked: Athena with a limit, and queries to begin with."""
 
+from collections.abc import Sequence
+
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_athena as athena
 from aws_cdk import aws_iam as iam
@@ -25,6 +27,7 @@ class QueryWorkgroup(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.name = f"onefold_{foundation.environment.name}"
+        self._database_name = catalog.database_name
         self.workgroup = athena.CfnWorkGroup(
             self,
             "Workgroup",
@@ -57,17 +60,25 @@ class QueryWorkgroup(Construct):
             query.add_resource_dependency(self.workgroup)
             query.add_resource_dependency(catalog.database)
 
-    def grant_ask(self, grantee: iam.IGrantable) -> None:
-        """Start a query, wait for its rows, stop it; what it may read is granted by the catalog and the lake."""
-        arn = Stack.of(self).format_arn(service="athena", resource="workgroup", resource_name=self.name)
+    def grant_ask(self, grantee: iam.IGrantable, *, tables: Sequence[str]) -> None:
+        """Ask about these tables; what of the lake may be read is granted by its bucket."""
+        stack = Stack.of(self)
+        workgroup = stack.format_arn(service="athena", resource="workgroup", resource_name=self.name)
+        actions = ("GetQueryExecution", "GetQueryResults", "StartQueryExecution", "StopQueryExecution")
+        self._allow(grantee, [f"athena:{action}" for action in actions], [workgroup])
+        catalog = [
+            stack.format_arn(service="glue", resource="catalog"),
+            stack.format_arn(service="glue", resource="database", resource_name=self._database_name),
+        ]
+        self._allow(grantee, ["glue:GetDatabase"], catalog)
+        named = [
+            stack.format_arn(service="glue", resource="table", resource_name=f"{self._database_name}/{table}")
+            for table in tables
+        ]
+        self._allow(grantee, ["glue:GetTable"], [*catalog, *named])
+
+    @staticmethod
+    def _allow(grantee: iam.IGrantable, actions: Sequence[str], resources: Sequence[str]) -> None:
         grantee.grant_principal.add_to_principal_policy(
-            iam.PolicyStatement(
-                actions=[
-                    "athena:StartQueryExecution",
-                    "athena:GetQueryExecution",
-                    "athena:GetQueryResults",
-                    "athena:StopQueryExecution",
-                ],
-                resources=[arn],
-            )
+            iam.PolicyStatement(actions=list(actions), resources=list(resources))
         )

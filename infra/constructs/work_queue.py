@@ -46,6 +46,10 @@ class WorkQueue(Construct):
         )
 
     @property
+    def url(self) -> str:
+        return self.queue.queue_url
+
+    @property
     def arn(self) -> str:
         return self.queue.queue_arn
 
@@ -83,6 +87,13 @@ class WorkQueue(Construct):
             )
         return rule
 
+    def grant_put(self, grantee: iam.IGrantable) -> None:
+        """Put messages into the queue, and among its dead letters what the queue would not take."""
+        grantee.grant_principal.add_to_principal_policy(
+            iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[self.arn, self.dead_letters.queue_arn])
+        )
+        self._key.grant_write(grantee, through="sqs")
+
     def grant_consume(self, grantee: iam.IGrantable) -> None:
         """Receive messages, delete those that are done."""
         grantee.grant_principal.add_to_principal_policy(
@@ -91,3 +102,10 @@ class WorkQueue(Construct):
             )
         )
         self._key.grant_read(grantee, through="sqs")
+
+    def grant_requeue(self, grantee: iam.IGrantable) -> None:
+        """Put messages back: work that takes longer than one run."""
+        grantee.grant_principal.add_to_principal_policy(
+            iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[self.arn])
+        )
+        self._key.grant_write(grantee, through="sqs")

@@ -314,6 +314,11 @@ def _rule(creation: Creation) -> Created:
     return Created(path.replace("/", "|"), {"Arn": creation.arn("events", f"rule/{path}")})
 
 
+def _topic_rule(creation: Creation) -> Created:
+    name = creation.properties.get("RuleName") or creation.name(128).replace("-", "_")
+    return Created(name, {"Arn": creation.arn("iot", f"rule/{name}")})
+
+
 def _role(creation: Creation) -> Created:
     name = creation.properties.get("RoleName") or creation.name()
     path = creation.properties.get("Path", "/")
@@ -332,6 +337,7 @@ CREATORS: Mapping[str, Callable[[Creation], Created]] = {
     "AWS::DynamoDB::Table": _table,
     "AWS::Events::Rule": _rule,
     "AWS::IAM::Role": _role,
+    "AWS::IoT::TopicRule": _topic_rule,
     "AWS::KMS::Key": _key,
     "AWS::Kinesis::Stream": _stream,
     "AWS::Lambda::Function": _function,

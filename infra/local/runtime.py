@@ -37,6 +37,7 @@ from infra.local.queue_source import QueueSource
 from infra.local.sources import check_polling, read_sources
 from infra.local.state import StateFolder
 from infra.local.template import Deployment, Resource
+from infra.local.topic_rules import NOT_MQTT, TopicRules
 
 PULSE_S = 0.02
 SAVE_EVERY_S = 30
@@ -90,6 +91,7 @@ class LocalRuntime:
         self.deployment: Deployment
         self.invoker: Invoker
         self._bus: Bus
+        self._topic_rules: TopicRules
         self._metrics: MetricSink
 
     def __enter__(self) -> Self:
@@ -133,6 +135,7 @@ class LocalRuntime:
         self.invoker = Invoker(functions, region=region, metrics=self._metrics, callers=callers)
         self._cleanup.callback(self.invoker.close)
         self._bus = Bus(resources, self.invoker, self._send, region, account, self._time_scale)
+        self._topic_rules = TopicRules(resources, self._check_sender, self._send, region, account)
         delivering = Delivering(self.invoker, self._time_scale, self.client("s3").put_object, self._closing)
         self._sources = list(read_sources(self.deployment, delivering))
         if self._state is not None:
@@ -140,6 +143,7 @@ class LocalRuntime:
         self._guard({name: spec.role_arn for name, spec in functions.items()})
         self._cleanup.callback(calls.observe(self._count_call))
         self._cleanup.enter_context(self._bus.listening())
+        self._cleanup.enter_context(self._topic_rules.listening())
         endpoint = AwsEndpoint(self._note_change, self._ports.get(PORT_NAME, 0))
         self.endpoint_url = endpoint.url
         self._services += [self._bus, endpoint]
@@ -236,6 +240,10 @@ class LocalRuntime:
         observer = calls.observe(lambda *call: callback(CURRENT_FUNCTION.get(), *call))
         self._cleanup.callback(observer)
 
+    def publish(self, topic: str, payload: bytes, *, client_id: str = NOT_MQTT) -> None:
+        """Publish on a topic of AWS IoT Core, as an MQTT client with this id does."""
+        self._topic_rules.publish(topic, payload, client_id=client_id)
+
     def advance(self, seconds: float) -> None:
         """Move the clock of the schedules on; what becomes due is invoked."""
         self._bus.advance(seconds)
@@ -295,6 +303,10 @@ class LocalRuntime:
                 permissions.check(role_by_function[function], service, operation, params)
 
         self._cleanup.callback(calls.guard(check))
+
+    def _check_sender(self, role_arn: str, queue_url: str) -> None:
+        if self._permissions is not None:
+            self._permissions.check(role_arn, "sqs", "SendMessage", {"QueueUrl": queue_url})
 
     def _count_call(self, service: str, operation: str, _params: Any, _response: Any) -> None:
         with self._lock:

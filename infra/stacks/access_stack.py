@@ -2,27 +2,35 @@
 
 from aws_cdk import Aws, Duration, Stack
 from aws_cdk import Environment as CdkEnvironment
-from aws_cdk.aws_apigatewayv2 import HttpMethod
 from aws_cdk.aws_apigatewayv2_authorizers import HttpJwtAuthorizer
 from constructs import Construct
 
-from infra.constructs.clients import DECIDE_IDENTITY, READ_IDENTITY, READ_PROFILES, ApiClients
+from infra.constructs.buckets import QUARANTINE_PREFIX, RAW_PREFIX
+from infra.constructs.clients import ApiClients
 from infra.constructs.foundation import Foundation
 from infra.constructs.function import OnefoldFunction
 from infra.constructs.http_api import OnefoldHttpApi
 from infra.constructs.layers import Layers
 from infra.stacks.analytics_stack import AnalyticsStack
+from infra.stacks.ingest_stack import IngestStack
 from infra.stacks.storage_stack import StorageStack
 
 PROFILE_ROUTES = ("/v1/profiles/{identifier}", "/v1/profiles/{identifier}/{collection}")
-IDENTITY_ROUTES = (
-    (HttpMethod.GET, "/v1/identity/explain", READ_IDENTITY),
-    (HttpMethod.GET, "/v1/identity/graph", READ_IDENTITY),
-    (HttpMethod.GET, "/v1/identity/decisions", READ_IDENTITY),
-    (HttpMethod.GET, "/v1/identity/decisions/{decision_id}", READ_IDENTITY),
-    (HttpMethod.POST, "/v1/identity/preview", READ_IDENTITY),
-    (HttpMethod.POST, "/v1/identity/decisions", DECIDE_IDENTITY),
-)
+IDENTITY_ROUTES = {
+    "GET /v1/identity/explain": "identity.read",
+    "GET /v1/identity/graph": "identity.read",
+    "GET /v1/identity/decisions": "identity.read",
+    "GET /v1/identity/decisions/{decision_id}": "identity.read",
+    "POST /v1/identity/preview": "identity.read",
+    "POST /v1/identity/decisions": "identity.decide",
+}
+INSPECT_ROUTES = {
+    "GET /v1/trace": "events.read",
+    "GET /v1/quarantine": "quarantine.read",
+    "GET /v1/quarantine/{entry}": "quarantine.read",
+}
+REPLAY_ROUTES = {"POST /v1/quarantine/replays": "quarantine.replay"}
+QUESTION_TIMEOUT = Duration.seconds(29)  # a question to Athena takes seconds; the gateway waits for 30
 
 
 class AccessStack(Stack):
@@ -32,8 +40,9 @@ class AccessStack(Stack):
         construct_id: str,
         foundation: Foundation,
         storage: StorageStack,
-        analytics: AnalyticsStack,
         *,
+        ingest: IngestStack,
+        analytics: AnalyticsStack,
         env: CdkEnvironment,
     ) -> None:
         super().__init__(
@@ -43,7 +52,9 @@ class AccessStack(Stack):
         self._layers = Layers(self, "Layers", foundation)
         self.clients = ApiClients(self, "Clients", foundation)
         self.serve = self._serve(storage)
-        self.resolve_function = self._resolve_function(storage, analytics)
+        self.resolve_function = self._resolve(storage, analytics)
+        self.inspect = self._inspect(storage, analytics)
+        self.replay = self._replay(storage, ingest, analytics)
         self.api = self._profile_api()
 
     def _serve(self, storage: StorageStack) -> OnefoldFunction:
@@ -72,7 +83,7 @@ class AccessStack(Stack):
         storage.secret.grant_read(serve)
         return serve
 
-    def _resolve_function(self, storage: StorageStack, analytics: AnalyticsStack) -> OnefoldFunction:
+    def _resolve(self, storage: StorageStack, analytics: AnalyticsStack) -> OnefoldFunction:
         resolve = OnefoldFunction(
             self,
             "resolve",
@@ -80,7 +91,7 @@ class AccessStack(Stack):
             description="Explains identities, and decides about them",
             layers=self._layers.standard,
             memory_mb=1_769,  # one whole virtual CPU: a preview computes for seconds
-            timeout=Duration.seconds(29),  # the API gives up after 30
+            timeout=QUESTION_TIMEOUT,
             variables={
                 "IDENTITIES_TABLE_NAME": storage.identities.name,
                 "HEADS_TABLE_NAME": storage.heads.name,
@@ -96,10 +107,64 @@ class AccessStack(Stack):
         storage.decisions.grant_decide(resolve)
         storage.definitions.grant_read(resolve)
         storage.secret.grant_read(resolve)
-        analytics.workgroup.grant_ask(resolve)
-        analytics.catalog.grant_describe(resolve, "raw_events")
-        storage.lake.grant_query(resolve)
+        analytics.workgroup.grant_ask(resolve, tables=("raw_events",))
+        storage.lake.grant_query(resolve, RAW_PREFIX)
         return resolve
+
+    def _inspect(self, storage: StorageStack, analytics: AnalyticsStack) -> OnefoldFunction:
+        inspect = OnefoldFunction(
+            self,
+            "inspect",
+            self._foundation,
+            description="Answers what became of a message, and what the quarantine holds",
+            layers=self._layers.standard,
+            memory_mb=1_024,
+            timeout=QUESTION_TIMEOUT,
+            variables={
+                "FRAGMENTS_TABLE_NAME": storage.fragments.name,
+                "IDENTITIES_TABLE_NAME": storage.identities.name,
+                "HEADS_TABLE_NAME": storage.heads.name,
+                "TIMELINE_TABLE_NAME": storage.timeline.name,
+                "LAKE_BUCKET_NAME": storage.lake.name,
+                "WORKGROUP_NAME": analytics.workgroup.name,
+                "DATABASE_NAME": analytics.catalog.database_name,
+            },
+        )
+        storage.fragments.grant_read(inspect)
+        storage.identities.grant_read(inspect)
+        storage.heads.grant_read(inspect)
+        storage.timeline.grant_read(inspect)
+        storage.lake.grant_query(inspect, RAW_PREFIX, QUARANTINE_PREFIX)
+        analytics.workgroup.grant_ask(inspect, tables=("raw_events", "quarantine"))
+        return inspect
+
+    def _replay(self, storage: StorageStack, ingest: IngestStack, analytics: AnalyticsStack) -> OnefoldFunction:
+        replay = OnefoldFunction(
+            self,
+            "replay",
+            self._foundation,
+            description="Repairs refused messages and sends them again",
+            layers=self._layers.standard,
+            memory_mb=1_024,
+            timeout=QUESTION_TIMEOUT,
+            variables={
+                "STREAM_NAME": ingest.stream.name,
+                "SPOOL_BUCKET_NAME": ingest.spool.name,
+                "LAKE_BUCKET_NAME": storage.lake.name,
+                "WORKGROUP_NAME": analytics.workgroup.name,
+                "DATABASE_NAME": analytics.catalog.database_name,
+                "DEFINITIONS_TABLE_NAME": storage.definitions.name,
+                "DEPLOYMENT_SECRET_ARN": storage.secret.arn,
+            },
+        )
+        storage.lake.grant_query(replay, QUARANTINE_PREFIX)
+        storage.lake.grant_mark(replay)
+        analytics.workgroup.grant_ask(replay, tables=("quarantine",))
+        ingest.stream.grant_append(replay)
+        ingest.spool.grant_append(replay)
+        storage.definitions.grant_read(replay)
+        storage.secret.grant_read(replay)
+        return replay
 
     def _profile_api(self) -> OnefoldHttpApi:
         environment = self._foundation.environment
@@ -119,8 +184,13 @@ class AccessStack(Stack):
             jwt_audience=[self.clients.client_id],
         )
         for path in PROFILE_ROUTES:
-            api.route(path, authorizer=authorizer, scopes=[self.clients.scope(READ_PROFILES)])
-        for method, path, scope in IDENTITY_ROUTES:
-            scopes = [self.clients.scope(scope)]
-            api.route(path, authorizer=authorizer, scopes=scopes, method=method, function=self.resolve_function)
+            api.route(path, authorizer=authorizer, scopes=[self.clients.scope("profiles.read")])
+        beside = (
+            (self.resolve_function, IDENTITY_ROUTES),
+            (self.inspect, INSPECT_ROUTES),
+            (self.replay, REPLAY_ROUTES),
+        )
+        for function, routes in beside:
+            for route, scope in routes.items():
+                api.route_to(function, route, authorizer=authorizer, scopes=[self.clients.scope(scope)])
         return api

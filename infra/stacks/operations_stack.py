@@ -39,7 +39,9 @@ class Watched:
         """Every function, in the order in which an event meets them."""
         return [
             self.ingest.collect,
+            self.ingest.receive,
             self.ingest.drain,
+            self.ingest.import_files,
             self.profiles.stitch,
             self.analytics.archive,
             self.profiles.evaluate,
@@ -47,6 +49,8 @@ class Watched:
             self.activation.deliver,
             self.access.serve,
             self.access.resolve_function,
+            self.access.inspect,
+            self.access.replay,
         ]
 
     @property
@@ -64,7 +68,12 @@ class Watched:
 
     @property
     def queues(self) -> dict[str, WorkQueue]:
-        return {"spooled": self.ingest.spooled, "deliveries": self.activation.deliveries}
+        return {
+            "spooled": self.ingest.spooled,
+            "imports": self.ingest.imports,
+            "devices": self.ingest.devices,
+            "deliveries": self.activation.deliveries,
+        }
 
 
 class OperationsStack(Stack):
@@ -122,6 +131,8 @@ def _description(foundation: Foundation, watched: Watched) -> dict[str, Any]:
         "spool_bucket": watched.ingest.spool.name,
         "bus_name": watched.activation.bus.name,
         "deployment_secret_arn": watched.storage.secret.arn,
+        "key_arn": foundation.key.arn,
+        "webhook_secrets_prefix": watched.ingest.webhook_secrets.prefix,
         "glue_database": watched.analytics.catalog.database_name,
         "workgroup": watched.analytics.workgroup.name,
         "tables": {name: table.name for name, table in watched.storage.table_by_name.items()},

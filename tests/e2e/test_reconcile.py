@@ -56,7 +56,7 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     day, folder = simulate(SEED, PERSONS), tmp_path_factory.mktemp("definitions")
-    for part in ("sources", "audiences"):  # no destination: nobody listens
+    for part in ("sources", "audiences", "mappings"):  # no destination: nobody listens
         shutil.copytree(DEFINITIONS / part, folder / part)
     with running() as instance:
         apply_definitions(instance.deployment, folder)

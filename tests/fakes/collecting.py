@@ -77,7 +77,7 @@ class KnownSources:
     """Sources by their write keys; None stands for definitions that cannot be read."""
 
     def __init__(self, *sources: Source) -> None:
-        self.by_key: Mapping[str, Source] | None = {source.write_key: source for source in sources}
+        self.by_key: Mapping[str, Source] | None = {key: source for source in sources for key in source.keys}
 
     def find(self, write_key: str) -> Source | None:
         if self.by_key is None:

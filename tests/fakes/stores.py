@@ -54,6 +54,11 @@ class MemoryTimeline:
         wanted = [self.items[place] for place in sorted(self.items, reverse=True) if place[0] in fragment_keys]
         return newest((event for body in wanted for event in unpack(body, tuple[Event, ...])), limit)
 
+    def holds(self, fragment_key: str, source: str, message_id: str, *, from_sequence: str) -> bool:
+        later = [body for (key, at), body in self.items.items() if key == fragment_key and at >= int(from_sequence)]
+        events = (event for body in later for event in unpack(body, tuple[Event, ...]))
+        return any((event.source, event.message_id) == (source, message_id) for event in events)
+
 
 class MemoryLake:
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from onefold.domain.event import Event
 from onefold.domain.message import Arrival
 from onefold.domain.source import Source
 from onefold.use_cases.collect import Collector, CollectRequest, KeyedBatch
-from onefold.use_cases.drain import drain
+from onefold.use_cases.drain import Pace, drain
 from onefold.use_cases.stitch import StreamRecord
 from tests.fakes.collecting import KnownSources, MemoryEventLog, MemorySpool
 from tests.fakes.events import HASHER, NOON_MS
@@ -21,6 +21,20 @@ from tests.fakes.faults import World, check
 from tests.faults.baton import Killed
 
 KEY = "key-of-web"
+
+
+class VirtualClock:
+    """Time that passes by sleeping alone."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float, /) -> None:
+        self.now += seconds
+
+
 SEEDS = range(20)
 ATTEMPTS_MAX = 20
 REQUESTS: tuple[tuple[dict[str, Any], ...], ...] = tuple(
@@ -85,7 +99,8 @@ class Ingest:
         for key in list(self.spool.objects):
             for _ in range(ATTEMPTS_MAX):
                 try:
-                    drain(key, spool=_Spool(self), log=_Log(self))
+                    pace = Pace(records_per_s=1e9, bytes_per_s=1e12, share=1.0)
+                    drain(key, spool=_Spool(self), log=_Log(self), pace=pace, clock=VirtualClock())
                     break
                 except (Killed, StreamUnavailable):
                     continue

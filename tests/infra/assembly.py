@@ -63,7 +63,8 @@ class Assembly:
     def functions(self) -> dict[str, Resource]:
         """Map each verb to its function."""
         return {
-            resource.name.removesuffix("Function").lower(): resource for resource in self._of("AWS::Lambda::Function")
+            resource.properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]: resource
+            for resource in self._of("AWS::Lambda::Function")
         }
 
     def readable(self, value: Any) -> str:
@@ -95,6 +96,11 @@ class Assembly:
     def _exports(self) -> dict[str, Any]:
         outputs = (output for template in self.templates.values() for output in template.get("Outputs", {}).values())
         return {output["Export"]["Name"]: output["Value"] for output in outputs if "Export" in output}
+
+
+def construct_of(verb: str) -> str:
+    """The readable name of a function's construct: `ImportFiles`."""
+    return "".join(word.capitalize() for word in verb.split("_"))
 
 
 def listed(value: Any) -> list[Any]:

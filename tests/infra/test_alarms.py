@@ -5,16 +5,37 @@ import re
 from pathlib import Path
 
 from onefold.edge.observability import METRICS
-from tests.infra.assembly import Assembly
+from tests.infra.assembly import Assembly, construct_of
 
-VERBS = ("collect", "drain", "stitch", "archive", "evaluate", "activate", "deliver", "serve", "resolve")
+VERBS = (
+    "collect",
+    "receive",
+    "drain",
+    "import_files",
+    "stitch",
+    "archive",
+    "evaluate",
+    "activate",
+    "deliver",
+    "serve",
+    "resolve",
+    "inspect",
+    "replay",
+)
 STREAM_VERBS = ("stitch", "archive", "evaluate", "activate")
 
 
 def test_everything_that_can_go_wrong_has_its_alarm(prod: Assembly) -> None:
-    expected = {f"Alarms{verb.capitalize()}{what}" for verb in VERBS for what in ("Errors", "Throttles")}
+    expected = {f"Alarms{construct_of(verb)}{what}" for verb in VERBS for what in ("Errors", "Throttles")}
     expected |= {f"Alarms{verb.capitalize()}{what}" for verb in STREAM_VERBS for what in ("IteratorAge", "SetAside")}
-    expected |= {"AlarmsSpooledDeadLetters", "AlarmsDeliveriesDeadLetters", "AlarmsSpoolAge", "AlarmsStreamThrottles"}
+    expected |= {"AlarmsImportsDeadLetters"}
+    expected |= {
+        "AlarmsSpooledDeadLetters",
+        "AlarmsDeliveriesDeadLetters",
+        "AlarmsDevicesDeadLetters",
+        "AlarmsSpoolAge",
+        "AlarmsStreamThrottles",
+    }
     expected |= {"AlarmsCollectorServerErrors", "AlarmsProfileServerErrors", "AlarmsEventsQuarantined", "AlarmsDefects"}
     expected |= {"AlarmsProfileCaps"}
 

@@ -18,7 +18,7 @@ KEY_OF: dict[str, Callable[[Mapping[str, Any]], Any]] = {
 }
 POLICY_OF = {
     "AWS::S3::BucketPolicy": 3,
-    "AWS::SQS::QueuePolicy": 4,
+    "AWS::SQS::QueuePolicy": 8,
     "AWS::SNS::TopicPolicy": 1,
 }
 

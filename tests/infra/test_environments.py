@@ -1,6 +1,7 @@
 """The three environments are the same but for the values in infra/environments.py."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,15 @@ from typing import Any
 
 import pytest
 
-from infra.environments import ENVIRONMENT_BY_NAME, UnknownEnvironmentError, environment_named
-from tests.infra.assembly import Assembly
+from infra.environments import (
+    ENVIRONMENT_BY_NAME,
+    MEBIBYTE,
+    Environment,
+    UnknownEnvironmentError,
+    environment_named,
+)
+from infra.stacks.ingest_stack import DRAIN_CONCURRENCY_MAX, DRAIN_TIMEOUT_S
+from tests.infra.assembly import Assembly, construct_of
 
 # Where templates may differ: resource's type and the path to the value, indexes left out.
 MAY_DIFFER = {
@@ -30,7 +38,9 @@ MAY_DIFFER = {
     "AWS::Kinesis::Stream DeletionPolicy",
     "AWS::Kinesis::Stream UpdateReplacePolicy",
     "AWS::Lambda::EventSourceMapping Properties.ParallelizationFactor",
+    "AWS::Lambda::Function Properties.Environment.Variables.BYTES_PER_SECOND_MAX",
     "AWS::Lambda::Function Properties.Environment.Variables.LOG_LEVEL",
+    "AWS::Lambda::Function Properties.Environment.Variables.RECORDS_PER_SECOND_MAX",
     "AWS::Logs::LogGroup Properties.RetentionInDays",
     "AWS::S3::Bucket DeletionPolicy",
     "AWS::S3::Bucket UpdateReplacePolicy",
@@ -119,8 +129,10 @@ def test_the_deployment_is_described_for_the_command_line(prod: Assembly) -> Non
             name: f"{name.capitalize()}Table"
             for name in ("fragments", "identities", "heads", "timeline", "suppressions", "decisions", "definitions")
         },
-        "functions": {verb: f"{verb.capitalize()}Function" for verb in prod.functions()},
+        "functions": {verb: f"{construct_of(verb)}Function" for verb in prod.functions()},
         "deliveries_dlq_url": "DeliveriesDeadLetters",
+        "key_arn": "Key",
+        "webhook_secrets_prefix": "/onefold/prod/webhooks/",
     }
 
 
@@ -171,5 +183,14 @@ def _leaves(body: Any, path: str = "", indexes: str = "") -> Iterator[tuple[str,
 
 
 def _neutral(text: str, environment: str) -> str:
-    """Take out the environment's name."""
-    return text.replace(environment, "@").replace(environment.capitalize(), "@")
+    """Take out the environment's name, but not of the middle of a word: devices are in every environment."""
+    return re.sub(rf"(?<![a-z]){environment}(?![a-z])|{environment.capitalize()}(?![a-z])", "@", text)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENT_BY_NAME.values(), ids=lambda environment: environment.name)
+def test_the_largest_spooled_object_is_drained_within_one_invocation(environment: Environment) -> None:
+    """A request's events are 4 MB of JSON, and as much again for a context that they share; a quarter is to spare."""
+    largest_s = 10 * MEBIBYTE / (environment.drain_bytes_per_second / DRAIN_CONCURRENCY_MAX)
+
+    assert largest_s < DRAIN_TIMEOUT_S * 0.75
+    assert environment.drain_records_per_second >= DRAIN_CONCURRENCY_MAX

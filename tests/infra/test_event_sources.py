@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.assembly import Assembly
+from tests.infra.assembly import Assembly, construct_of
 
 FAILURE_POLICY = {
     "StartingPosition": "TRIM_HORIZON",
@@ -54,7 +54,15 @@ def test_f18_records_are_set_aside_before_their_stream_forgets_them(assemblies: 
         assert _mapping(assembly, verb)["MaximumRecordAgeInSeconds"] < keeps_s
 
 
-@pytest.mark.parametrize(("verb", "queue", "concurrency"), [("drain", "Spooled", 2), ("deliver", "Deliveries", 10)])
+@pytest.mark.parametrize(
+    ("verb", "queue", "concurrency"),
+    [
+        ("drain", "Spooled", 2),
+        ("import_files", "Imports", 2),
+        ("deliver", "Deliveries", 10),
+        ("receive", "Devices", 10),
+    ],
+)
 def test_f05_queue_consumers_report_single_failures_and_dead_letters_follow(
     prod: Assembly, verb: str, queue: str, concurrency: int
 ) -> None:
@@ -72,7 +80,7 @@ def test_f05_queue_consumers_report_single_failures_and_dead_letters_follow(
 
 def test_each_mapping_waits_for_the_permissions_of_its_role(prod: Assembly) -> None:
     for mapping in prod.resources("AWS::Lambda::EventSourceMapping"):
-        verb = re.match("[A-Z][a-z]+", mapping.name)[0]  # type: ignore[index]
+        verb = re.match("ImportFiles|[A-Z][a-z]+", mapping.name)[0]  # type: ignore[index]
         policies = [logical_id for logical_id in mapping.body["DependsOn"] if f"{verb}RoleDefaultPolicy" in logical_id]
         assert len(policies) == 1
 
@@ -90,6 +98,16 @@ def test_only_spooled_events_reach_drain(prod: Assembly) -> None:
     assert spool["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
 
 
+def test_only_dropped_files_reach_import_files(prod: Assembly) -> None:
+    """What import_files itself writes must not start it again."""
+    rule = prod.named("ImportsFilesDropped", "AWS::Events::Rule").properties
+
+    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
+    assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "imports/inbox/"}]}
+    assert [prod.readable(name) for name in rule["EventPattern"]["detail"]["bucket"]["name"]] == ["SpoolBucket"]
+    assert [prod.readable(target["Arn"]) for target in rule["Targets"]] == ["ImportsQueue"]
+
+
 def test_transitions_reach_deliveries(prod: Assembly) -> None:
     rule = prod.named("DeliveriesTransitionsPublished", "AWS::Events::Rule").properties
 
@@ -102,16 +120,21 @@ def test_transitions_reach_deliveries(prod: Assembly) -> None:
 
 
 def test_only_its_own_rule_may_fill_a_queue(prod: Assembly) -> None:
-    policies = list(prod.resources("AWS::SQS::QueuePolicy"))
+    policies = {policy.name: policy for policy in prod.resources("AWS::SQS::QueuePolicy")}
 
-    assert len(policies) == 4
-    for policy in policies:
+    # Devices' queues are filled by a rule of AWS IoT Core with a role of its own: their policies allow nobody anything.
+    for name in ("DevicesQueuePolicy", "DevicesDeadLettersPolicy"):
+        statements = policies.pop(name).properties["PolicyDocument"]["Statement"]
+        assert {statement["Effect"] for statement in statements} == {"Deny"}
+    assert len(policies) == 6
+    for policy in policies.values():
         (allowed,) = (s for s in policy.properties["PolicyDocument"]["Statement"] if s["Effect"] == "Allow")
         assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
         rule = prod.readable(allowed["Condition"]["ArnEquals"]["aws:SourceArn"])
-        assert rule in {"SpooledEventsSpooled", "DeliveriesTransitionsPublished"}
+        assert rule in {"SpooledEventsSpooled", "ImportsFilesDropped", "DeliveriesTransitionsPublished"}
 
 
 def _mapping(assembly: Assembly, feed: str) -> dict[str, Any]:
-    mapping = assembly.named(f"{feed[0].upper()}{feed[1:]}ConsumerMapping", "AWS::Lambda::EventSourceMapping")
+    name = construct_of(feed) if "_" in feed else f"{feed[0].upper()}{feed[1:]}"
+    mapping = assembly.named(f"{name}ConsumerMapping", "AWS::Lambda::EventSourceMapping")
     return dict(mapping.properties)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.infra.assembly import Assembly
+from tests.infra.assembly import Assembly, construct_of
 
 TABLES = {f"{name.upper()}_TABLE_NAME": f"{name.capitalize()}Table" for name in ("fragments", "identities", "heads")}
 TIMELINE = {"TIMELINE_TABLE_NAME": "TimelineTable"}
@@ -10,11 +10,16 @@ DEFINITIONS = {"DEFINITIONS_TABLE_NAME": "DefinitionsTable"}
 SECRET = {"DEPLOYMENT_SECRET_ARN": "DeploymentSecret"}
 LAKE = {"LAKE_BUCKET_NAME": "LakeBucket"}
 INGEST = {"STREAM_NAME": "EventsStream", "SPOOL_BUCKET_NAME": "SpoolBucket"}
+ATHENA = {"WORKGROUP_NAME": "onefold_prod", "DATABASE_NAME": "onefold_prod"}
 
 EXPECTED_VARIABLES = {
     "collect": {**INGEST, **DEFINITIONS, **SECRET},
-    "drain": INGEST,
-    "stitch": {**TABLES, **TIMELINE, **LAKE},
+    "receive": {**INGEST, **DEFINITIONS, **SECRET, "WEBHOOK_SECRETS_PREFIX": "/onefold/prod/webhooks/"},
+    "drain": {**INGEST, "RECORDS_PER_SECOND_MAX": "500", "BYTES_PER_SECOND_MAX": "1048576"},
+    "inspect": {**TABLES, **TIMELINE, **LAKE, **ATHENA},
+    "replay": {**INGEST, **LAKE, **ATHENA, **DEFINITIONS, **SECRET},
+    "import_files": {**INGEST, **DEFINITIONS, **SECRET, "IMPORTS_QUEUE_URL": "ImportsQueue"},
+    "stitch": {**TABLES, **TIMELINE, **DEFINITIONS, **LAKE, "BUS_NAME": "Bus"},
     "archive": LAKE,
     "evaluate": {
         "FRAGMENTS_TABLE_NAME": "FragmentsTable",
@@ -69,17 +74,19 @@ def test_every_function_runs_the_same_way(prod: Assembly) -> None:
         assert properties["Handler"] == "handler.handle", verb
         assert properties["TracingConfig"] == {"Mode": "Active"}, verb
         assert properties["LoggingConfig"]["LogFormat"] == "JSON", verb
-        assert prod.readable(properties["LoggingConfig"]["LogGroup"]) == f"{verb.capitalize()}Log"
+        assert prod.readable(properties["LoggingConfig"]["LogGroup"]) == f"{construct_of(verb)}Log"
 
 
-def test_only_archive_carries_the_columnar_layer(prod: Assembly) -> None:
+def test_only_those_that_meet_parquet_carry_the_columnar_layer(prod: Assembly) -> None:
     layers = {
         verb: {prod.readable(layer) for layer in function.properties["Layers"]}
         for verb, function in prod.functions().items()
     }
 
     standard = {"LayersOnefold", "LayersDependencies"}
-    assert layers.pop("archive") == standard | {"LayersColumnar"}
+    for verb in ("archive", "import_files"):
+        assert layers.pop(verb) == standard | {"LayersColumnar"}
+    assert layers.pop("receive") == standard | {"LayersSignatures"}
     assert all(names == standard for names in layers.values())
 
 

@@ -9,43 +9,48 @@ JWT = "JWT"
 
 def test_the_collector_takes_every_path_at_the_root_of_its_host(prod: Assembly) -> None:
     api = _api(prod, "onefold-prod-collector")
-    (route,) = _of_api(prod, api, "AWS::ApiGatewayV2::Route")
-    (integration,) = _of_api(prod, api, "AWS::ApiGatewayV2::Integration")
+    integrations = {each.logical_id: each for each in _of_api(prod, api, "AWS::ApiGatewayV2::Integration")}
 
-    assert route.properties["RouteKey"] == "$default"
-    assert route.properties.get("AuthorizationType", "NONE") == "NONE"
-    assert "AuthorizerId" not in route.properties
+    answered_by = {}
+    for route in _of_api(prod, api, "AWS::ApiGatewayV2::Route"):
+        integration = integrations[route.properties["Target"]["Fn::Join"][1][1]["Ref"]]
+        answered_by[route.properties["RouteKey"]] = prod.readable(integration.properties["IntegrationUri"])
+        assert route.properties.get("AuthorizationType", "NONE") == "NONE"
+        assert "AuthorizerId" not in route.properties
+    assert answered_by == {"$default": "CollectFunction", "POST /v1/webhooks/{source}": "ReceiveFunction"}
     assert "CorsConfiguration" not in api.properties  # the function answers; a gateway's CORS would answer before it
-    assert prod.readable(integration.properties["IntegrationUri"]) == "CollectFunction"
 
 
-def test_each_route_asks_for_its_scope_and_leads_to_its_function(prod: Assembly) -> None:
+ROUTES = {
+    "GET /v1/profiles/{identifier}": ("serve", "onefold/profiles.read"),
+    "GET /v1/profiles/{identifier}/{collection}": ("serve", "onefold/profiles.read"),
+    "GET /v1/identity/explain": ("resolve", "onefold/identity.read"),
+    "GET /v1/identity/graph": ("resolve", "onefold/identity.read"),
+    "GET /v1/identity/decisions": ("resolve", "onefold/identity.read"),
+    "GET /v1/identity/decisions/{decision_id}": ("resolve", "onefold/identity.read"),
+    "POST /v1/identity/preview": ("resolve", "onefold/identity.read"),
+    "POST /v1/identity/decisions": ("resolve", "onefold/identity.decide"),
+    "GET /v1/trace": ("inspect", "onefold/events.read"),
+    "GET /v1/quarantine": ("inspect", "onefold/quarantine.read"),
+    "GET /v1/quarantine/{entry}": ("inspect", "onefold/quarantine.read"),
+    "POST /v1/quarantine/replays": ("replay", "onefold/quarantine.replay"),
+}
+
+
+def test_each_route_of_the_profile_api_has_its_function_and_its_scope(prod: Assembly) -> None:
     api = _api(prod, "onefold-prod-api")
-    routes = _of_api(prod, api, "AWS::ApiGatewayV2::Route")
-    functions = {
-        integration.logical_id: prod.readable(integration.properties["IntegrationUri"])
-        for integration in _of_api(prod, api, "AWS::ApiGatewayV2::Integration")
-    }
+    integrations = {each.logical_id: each for each in _of_api(prod, api, "AWS::ApiGatewayV2::Integration")}
 
-    assert {
-        route.properties["RouteKey"]: (
-            functions[route.properties["Target"]["Fn::Join"][1][1]["Ref"]],
-            *route.properties["AuthorizationScopes"],
-        )
-        for route in routes
-    } == {
-        "GET /v1/profiles/{identifier}": ("ServeFunction", "onefold/profiles.read"),
-        "GET /v1/profiles/{identifier}/{collection}": ("ServeFunction", "onefold/profiles.read"),
-        "GET /v1/identity/explain": ("ResolveFunction", "onefold/identity.read"),
-        "GET /v1/identity/graph": ("ResolveFunction", "onefold/identity.read"),
-        "GET /v1/identity/decisions": ("ResolveFunction", "onefold/identity.read"),
-        "GET /v1/identity/decisions/{decision_id}": ("ResolveFunction", "onefold/identity.read"),
-        "POST /v1/identity/preview": ("ResolveFunction", "onefold/identity.read"),
-        "POST /v1/identity/decisions": ("ResolveFunction", "onefold/identity.decide"),
-    }
-    for route in routes:
+    found = {}
+    for route in _of_api(prod, api, "AWS::ApiGatewayV2::Route"):
+        integration = integrations[route.properties["Target"]["Fn::Join"][1][1]["Ref"]]
+        verb = prod.readable(integration.properties["IntegrationUri"]).removesuffix("Function").lower()
+        (scope,) = route.properties["AuthorizationScopes"]
+        found[route.properties["RouteKey"]] = (verb, scope)
         assert route.properties["AuthorizationType"] == JWT
         assert prod.readable(route.properties["AuthorizerId"]) == "ProfileApiTokens"
+
+    assert found == ROUTES
 
 
 def test_tokens_come_from_the_user_pool_for_its_client(prod: Assembly) -> None:
@@ -66,7 +71,11 @@ def test_only_programs_get_tokens(prod: Assembly) -> None:
     assert client["AllowedOAuthFlows"] == ["client_credentials"]
     assert client["GenerateSecret"] is True
     assert server["Identifier"] == "onefold"
-    assert [scope["ScopeName"] for scope in server["Scopes"]] == ["profiles.read", "identity.read", "identity.decide"]
+    scopes = [f"onefold/{scope['ScopeName']}" for scope in server["Scopes"]]
+    assert set(scopes) == {scope for _, scope in ROUTES.values()}
+    assert [prod.readable(scope) for scope in client["AllowedOAuthScopes"]] == [
+        scope.replace("onefold", "ClientsPoolServer", 1) for scope in scopes
+    ]
 
 
 def test_stages_throttle_and_log_without_paths_and_queries(prod: Assembly) -> None:

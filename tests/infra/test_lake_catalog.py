@@ -9,7 +9,7 @@ import pytest
 import sqlglot
 from sqlglot.optimizer.qualify import qualify
 
-from infra.constructs.lake_catalog import RAW_COLUMNS, presto_type
+from infra.constructs.lake_catalog import QUARANTINE_COLUMNS, RAW_COLUMNS, presto_type
 from infra.environments import PROD
 from tests.infra.assembly import Assembly
 
@@ -72,6 +72,30 @@ def test_the_view_keeps_the_earliest_copy_of_each_message_of_each_source(prod: A
     assert rows == [("shop", "a", "7"), ("web", "a", "999"), ("web", "b", "5")]
 
 
+def test_the_quarantines_view_has_each_message_of_each_source_once_with_how_often_it_came(prod: Assembly) -> None:
+    database = duckdb.connect()
+    names = ", ".join(f"{name} VARCHAR" for name in (*(name for name, _ in QUARANTINE_COLUMNS), "dt"))
+    database.execute(f"CREATE TABLE quarantine ({names})")
+    for source, message, body, received_at in [
+        ("web", "a", "x", "2"),
+        ("web", "a", "x", "1"),
+        ("web", "a", "y", "3"),
+        ("shop", "a", "x", "4"),
+    ]:
+        database.execute(
+            "INSERT INTO quarantine (source, message_id, body, received_at) VALUES (?, ?, ?, ?)",
+            [source, message, body, received_at],
+        )
+
+    definition = _view_definition(prod, "quarantined")
+    sql = sqlglot.transpile(definition["originalSql"], read="athena", write="duckdb")[0]
+    answer = database.sql(sql)
+
+    assert answer.columns == [column["name"] for column in definition["columns"]]
+    rows = answer.project("source, body, received_at, copies").order("source, body").fetchall()
+    assert rows == [("shop", "x", "4", 1), ("web", "x", "1", 2), ("web", "y", "3", 1)]
+
+
 def test_named_queries_name_only_columns_that_exist(prod: Assembly) -> None:
     columns: dict[str, object] = dict.fromkeys(EVENT_COLUMNS, "varchar")
     quarantined = {column["Name"]: "varchar" for column in _table(prod, "quarantine")["StorageDescriptor"]["Columns"]}
@@ -128,6 +152,6 @@ def _template(assembly: Assembly, table: dict[str, Any]) -> str:
     return assembly.readable(table["Parameters"]["storage.location.template"])
 
 
-def _view_definition(assembly: Assembly) -> dict[str, Any]:
-    text = _table(assembly, "events")["ViewOriginalText"].removeprefix("/* Presto View: ").removesuffix(" */")
+def _view_definition(assembly: Assembly, view: str = "events") -> dict[str, Any]:
+    text = _table(assembly, view)["ViewOriginalText"].removeprefix("/* Presto View: ").removesuffix(" */")
     return dict(json.loads(base64.b64decode(text)))

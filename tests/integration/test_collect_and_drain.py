@@ -29,12 +29,14 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         environment("collect", monkeypatch)
         monkeypatch.setenv("STREAM_NAME", "events")
         monkeypatch.setenv("SPOOL_BUCKET_NAME", "spool")
+        monkeypatch.setenv("RECORDS_PER_SECOND_MAX", "500")
+        monkeypatch.setenv("BYTES_PER_SECOND_MAX", "1000000")
         boto3.client("kinesis").create_stream(StreamName="events", ShardCount=1)
         location: Any = {"LocationConstraint": "eu-central-1"}
         boto3.client("s3").create_bucket(Bucket="spool", CreateBucketConfiguration=location)
         web = Source("web", KEY, kind="browser", phone_region="DE")
         DynamoDbDefinitions(tables, "definitions").put_current("source/web", msgspec.json.encode(web), after_version=0)
-        for built in (collect.collector, drain.event_log, drain.spool):
+        for built in (collect.collector, drain.event_log, drain.spool, drain.pace):
             built.cache_clear()
         yield
 
@@ -79,7 +81,7 @@ def test_an_acknowledged_event_is_on_the_stream_and_no_log_line_holds_a_person(
 ) -> None:
     status, document = send(IDENTIFY, {"type": "track", "messageId": "m2"})
 
-    assert (status, document["accepted"], document["refused"]) == (200, 1, 1)
+    assert (status, document["accepted"], document["quarantined"]) == (200, 1, 1)
     [stored] = stored_events()
     assert [each.value for each in stored.identifiers] == ["person-4711", PERSON]
     output = capsys.readouterr().out
@@ -113,9 +115,11 @@ def test_f03_nothing_is_acknowledged_when_stream_and_spool_are_down(monkeypatch:
     fail(monkeypatch, collect.collector().log._client, "put_records")  # type: ignore[attr-defined]
     fail(monkeypatch, collect.collector().spool._connect(), "put_object")  # type: ignore[attr-defined]
 
-    status, document = send(IDENTIFY)
+    answer = collect.handle(http_request("/v1/batch", {"batch": [IDENTIFY]}, key=KEY), None)
 
-    assert (status, document["success"], document["code"]) == (503, False, "unavailable")
+    document = json.loads(answer["body"])
+    assert (answer["statusCode"], document["success"], document["code"]) == (503, False, "unavailable")
+    assert answer["headers"]["Retry-After"] == "2"
 
 
 @pytest.mark.usefixtures("deployed")

@@ -11,7 +11,9 @@ from segment.analytics.client import Client
 
 from onefold.domain.event import Event
 from onefold.domain.source import Source
-from onefold.edge.tracking_api import parse_tracking_request, refuse, respond
+from onefold.edge.tracking_answers import refuse
+from onefold.edge.tracking_api import respond
+from onefold.edge.tracking_request import parse_tracking_request
 from onefold.use_cases.collect import Collector
 from tests.fakes.collecting import KnownSources, MemoryEventLog, MemorySpool
 from tests.fakes.events import HASHER

@@ -296,3 +296,19 @@ def test_a_fragment_that_strangers_blew_up_is_stored_without_its_bulk(stores: St
     assert stored.cursor == "7"
     assert sum(count.times for count in stored.fragment.facts.counts.values()) == len(blown_up)
     assert stored.fragment.recent == fragment.recent
+
+
+def test_a_timeline_tells_whether_it_holds_the_message_of_a_record(stores: Stores) -> None:
+    """A batch is kept under its last record's number, which is the record's own or a later one."""
+    mine, other = event("user_id:u1", message_id="mine"), event("user_id:u1", message_id="other")
+    stores.timeline.append([TimelineBatch("f", "9", (other,)), TimelineBatch("f", "12", (other, mine))])
+
+    def holds(message_id: str, from_sequence: str, source: str = "web", key: str = "f") -> bool:
+        return stores.timeline.holds(key, source, message_id, from_sequence=from_sequence)
+
+    assert holds("mine", "10")
+    assert holds("mine", "12")
+    assert not holds("mine", "13")
+    assert not holds("mine", "10", source="till")
+    assert not holds("mine", "10", key="g")
+    assert not holds("nobody's", "1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROWS = [f"F{number:02}" for number in range(1, 33)]
+ROWS = [f"F{number:02}" for number in range(1, 40)]
 
 
 @cache

@@ -6,11 +6,11 @@ WITH known AS (
     max_by(element_at(consent, 'marketing'), at)
       FILTER (WHERE element_at(consent, 'marketing') IS NOT NULL) AS may_be_marketed_to,
     count_if(name = 'Order Completed') AS orders,
-    sum(CASE WHEN name = 'Order Completed' THEN cast(coalesce(
-      json_extract_scalar(properties, '$.total'),
-      json_extract_scalar(properties, '$.revenue'),
-      '0'
-    ) AS decimal(18, 2)) ELSE 0 END) AS gross_revenue,
+    sum(CASE WHEN name = 'Order Completed' THEN coalesce(
+      try_cast(json_extract_scalar(properties, '$.total') AS decimal(18, 2)),
+      try_cast(json_extract_scalar(properties, '$.revenue') AS decimal(18, 2)),
+      0
+    ) ELSE 0 END) AS gross_revenue,
     max(CASE WHEN name = 'Order Completed' THEN at END) AS last_order_at
   FROM events
   WHERE user_id IS NOT NULL

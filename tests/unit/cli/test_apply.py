@@ -125,3 +125,34 @@ def test_a_write_key_may_move_to_another_source(tmp_path: Path) -> None:
     moved = plan(declared(tmp_path, "sources/web.yaml", "write_key: chosen-key-1\n"), applied(first))
 
     assert [step.what for step in moved] == ["changed", "changed"]
+
+
+def test_a_source_whose_mapping_is_not_declared_is_refused(tmp_path: Path) -> None:
+    source = declared(tmp_path, "sources/loyalty.yaml", "webhook: generic\nmapping: loyalty\n")
+    mapping = declared(tmp_path, "mappings/loyalty.yaml", "format: json\nevents:\n  - {event: $.type}\n")
+
+    assert {step.what for step in plan(mapping, {})} == {"new"}
+    with pytest.raises(FaultyDefinitionsError, match=r"mappings/loyalty\.yaml"):
+        plan([each for each in source if each.name == "source/loyalty"], {})
+
+
+def test_a_plan_needs_its_sources_here_or_in_the_deployment(tmp_path: Path) -> None:
+    folder = declared(tmp_path, "plans/shop.yaml", "sources: [web]\n")
+    web = Definition("source/web", b'{"name":"web","write_key":"key-of-web"}', 1)
+
+    with pytest.raises(FaultyDefinitionsError) as refused:
+        plan(folder, {})
+
+    assert "plans/shop.yaml" in refused.value.faults[0].place
+    assert '"web"' in refused.value.faults[0].text
+    assert [(step.name, step.what) for step in plan(folder, {"source/web": web})] == [
+        ("plan/shop", "new"),
+        ("source/web", "left"),
+    ]
+
+
+def test_a_source_is_stored_without_what_it_leaves_as_it_is(tmp_path: Path) -> None:
+    """An older version of the code refuses fields that it does not know: after a rollback it must find its sources."""
+    [step] = plan(declared(tmp_path, "sources/web.yaml", "kind: browser\nwrite_key: key-of-web\n"), {})
+
+    assert msgspec.json.decode(step.body) == {"name": "web", "write_key": "key-of-web", "kind": "browser"}

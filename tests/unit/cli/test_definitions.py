@@ -6,6 +6,9 @@ import pytest
 
 from cli.definitions import Fault, read_definitions, read_mapping
 from cli.problems import UsageError
+from cli.simulator.shop import simulate
+from onefold.adapters.json_schema import compile_schema
+from onefold.domain.tracking_plan import PARTS, TrackingPlan, compile_plan
 
 EXAMPLES = Path(__file__).parents[3] / "definitions"
 
@@ -22,7 +25,7 @@ def test_the_example_workspace_has_no_fault() -> None:
 
     assert faults == []
     kinds = {each.name.partition("/")[0] for each in declared}
-    assert kinds == {"source", "audience", "destination", "mapping", "identity"}
+    assert kinds == {"source", "plan", "audience", "destination", "mapping", "identity"}
 
 
 def test_all_faults_are_found_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -98,3 +101,88 @@ def test_a_faulty_mapping_is_refused_with_its_line(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match=r"sales\.yaml:5: No such time zone"):
         read_mapping(path)
+
+
+PLAN = """\
+sources: [web]
+mode: strip
+events:
+  Order Completed:
+    properties:
+      required: [order_id]
+      properties:
+        total: {type: money}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        (PLAN, ":8", "money"),
+        (PLAN.replace("{type: money}", '{$ref: "money.json"}'), ":8", "same schema"),
+        (PLAN.replace("strip", "block"), ":2", "block"),
+        (PLAN.replace("[web]", "[]"), ":1", "sources"),
+        (PLAN.replace("events", "event"), ":1", "event"),
+        (PLAN.replace("  Order Completed:", "  on:"), ":1", "quotes"),
+        (PLAN.replace("{type: money}", "{minimum: .nan}"), ":1", "NaN"),
+        (PLAN.replace("events:\n  Order Completed:", "kinds:\n  track:"), ":4", "identify"),
+    ],
+)
+def test_a_plan_is_faulty_at_a_line(tmp_path: Path, text: str, place: str, words: str) -> None:
+    path = write(tmp_path, "plans/shop.yaml", text)
+
+    [fault] = read_definitions(tmp_path)[1]
+
+    assert fault.place == f"{path}{place}"
+    assert words in fault.text
+
+
+def test_two_plans_for_one_source_are_one_too_many(tmp_path: Path) -> None:
+    write(tmp_path, "plans/a.yaml", "sources: [web]\n")
+    second = write(tmp_path, "plans/b.yaml", "sources:\n- app\n- web\n")
+
+    declared, [fault] = read_definitions(tmp_path)
+
+    assert [each.name for each in declared] == ["plan/a"]
+    assert (fault.place, "a.yaml" in fault.text) == (f"{second}:3", True)
+
+
+def test_the_shops_plan_fits_the_simulated_day() -> None:
+    """What the example workspace declares is what its example sources send."""
+    plan = next(each.value for each in read_definitions(EXAMPLES)[0] if each.name == "plan/shop")
+    assert isinstance(plan, TrackingPlan)
+    compiled = compile_plan(plan, "plan/shop@1", compile_schema)
+    violations: list[str] = []
+    messages = [call.body for call in simulate(persons=40).calls if call.source in plan.sources]
+
+    for body in messages:
+        parts = {part: body.get(part, {}) for part in PARTS}
+        compiled.judge(body["type"], body.get("event", ""), parts, violations)
+
+    assert len(messages) > 500
+    assert violations == []
+
+
+def test_a_mapping_of_json_is_one_of_another_form(tmp_path: Path) -> None:
+    good = write(tmp_path, "mappings/loyalty.yaml", "format: json\nevents:\n  - {event: $.type}\n")
+    write(tmp_path, "mappings/other.yaml", "format: json\n\nevents:\n  - {event: $..type}\n")
+
+    declared, faults = read_definitions(tmp_path)
+
+    assert [each.name for each in declared] == ["mapping/loyalty"]
+    [fault] = faults
+    assert fault.place.endswith("other.yaml:4")
+    assert "$.member.emails[0]" in fault.text
+    with pytest.raises(UsageError, match="columns"):
+        read_mapping(good)
+
+
+def test_two_sources_with_one_app_id_are_a_fault_too(tmp_path: Path) -> None:
+    app = write(tmp_path, "sources/app.yaml", "kind: mobile\napp_ids: [shop]\n")
+    web = write(tmp_path, "sources/web.yaml", "kind: browser\napp_ids:\n- blog\n- shop\n")
+
+    declared, faults = read_definitions(tmp_path)
+
+    assert [fault.text for fault in faults] == [f"{app} has the same app id: give each source its own"]
+    assert faults[0].place.startswith(f"{web}:")
+    assert [each.path for each in declared] == [app]

@@ -33,6 +33,8 @@ DESCRIPTION = Description(
     tables={},
     functions={},
     deliveries_dlq_url="https://queue.demo",
+    key_arn="arn:aws:kms:eu-central-1:123456789012:key/demo",
+    webhook_secrets_prefix="/onefold/demo/webhooks/",
 )
 
 

@@ -95,10 +95,16 @@ def test_passing_trouble_is_waited_out(collector: Collector, trouble: int) -> No
 
 
 def test_what_was_refused_is_counted_with_its_reason(collector: Collector) -> None:
-    refusal = {"index": 0, "messageId": "0", "code": "event_name_missing", "message": "Send the event's name"}
+    refusal = {
+        "index": 0,
+        "status": "quarantined",
+        "messageId": "0",
+        "code": "event_name_missing",
+        "message": "Send the event's name",
+    }
     collector.answer = lambda *_: (
         200,
-        {"success": True, "accepted": 248, "repeated": 1, "refused": 1, "refusals": [refusal]},
+        {"success": True, "accepted": 248, "repeated": 1, "quarantined": 1, "events": [refusal]},
     )
 
     sent = Sender(collector.url, "key-1").send(messages(500))

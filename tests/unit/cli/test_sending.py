@@ -12,7 +12,7 @@ from cli.problems import CommandError
 from cli.sending import send_file
 from tests.unit.cli.test_send import Collector
 
-REFUSAL = {"code": "type_missing", "message": "Send a [/] type"}
+REFUSAL = {"status": "quarantined", "code": "type_missing", "message": "Send a [/] type"}
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_file_of_nothing_usable_stops_after_the_first_batch(
 ) -> None:
     path = tmp_path / "sales.csv"
     path.write_text("receipt,userId,price\n" + "a,7,1\n" * 5_000)
-    collector.answer = lambda _, batch: (200, {"refusals": [REFUSAL] * len(batch)})
+    collector.answer = lambda _, batch: (200, {"events": [REFUSAL] * len(batch)})
 
     with pytest.raises(
         CommandError, match=r"all of the first 250 messages were refused \(type_missing.*--mapping"
@@ -66,7 +66,7 @@ def test_a_file_of_nothing_usable_stops_after_the_first_batch(
 def test_some_refusals_are_summed_up(collector: Collector, tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     path.write_text("type,event\n" + "track,Paid\n" * 600)
-    collector.answer = lambda number, batch: (200, {"refusals": [REFUSAL] * (len(batch) if number > 1 else 1)})
+    collector.answer = lambda number, batch: (200, {"events": [REFUSAL] * (len(batch) if number > 1 else 1)})
 
     code, text = sent(path)
 

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from onefold.domain.errors import MappingInvalid
-from onefold.domain.mapping import RowMapping, encode_message, map_rows, mapped_columns, parse_mapping
+from onefold.domain.mapping import RowMapping, mapped_columns, parse_mapping
+from onefold.domain.row_message import RowInvalid, RowMapper, Told, encode_message, map_rows
 
 RETAIL = Path(__file__).parents[3] / "definitions/mappings/online_retail.yaml"
 
@@ -177,7 +178,7 @@ def test_a_row_that_fits_no_event_is_left_out() -> None:
     ("change", "pointer"),
     [
         ({"events": []}, "#/events"),
-        ({"events": None}, "#"),
+        ({"events": None}, "#/events"),
         ({"events": [{"event": "A"}, {"event": "B"}]}, "#/events/0"),
         ({"events": [{"event": "A", "when": {"column": "x"}}]}, "#/events/0/when"),
         ({"events": [{"event": "A", "whem": {}}]}, "#/events/0"),
@@ -187,6 +188,20 @@ def test_a_row_that_fits_no_event_is_left_out() -> None:
         ({"identifiers": {"cookie": "c"}}, "#/identifiers/cookie"),
         ({"properties": {"a": {"column": "b", "value": "c"}}}, "#/properties/a"),
         ({"properties": {"a": {"rows": {"b": {}}}}}, "#/properties/a/rows/b"),
+        ({"properties": {"a": {"column": "b", "minor_digits": 9}}}, "#/properties/a/minor_digits"),
+        ({"properties": {"a": {"column": "b", "type": "time", "format": "DD.MM"}}}, "#/properties/a/format"),
+        ({"timestamp": {"column": "at", "value": "2024-01-01"}}, "#/timestamp"),
+        ({"timestamp": {}}, "#/timestamp"),
+        ({"timestamp": {"value": "yesterday"}}, "#/timestamp/value"),
+        ({"timestamp": {"column": "at", "format": "epoch_us"}}, "#/timestamp/format"),
+        ({"message_id": "x/{@line}"}, "#/message_id"),
+        ({"identifiers": {"external_id.A b": "c"}}, "#/identifiers/external_id.A b"),
+        ({"alias": {"previous_id": "old"}}, "#/alias"),
+        ({"events": [], "traits": {"a": "b"}, "properties": None}, "#/identifiers"),
+        ({"events": [], "traits": {"a": "b"}, "identifiers": {"user_id": "u"}}, "#/properties"),
+        ({"provider": {"name": "Life Data"}}, "#/provider/name"),
+        ({"file": {"delimiter": "ab"}}, "#/file/delimiter"),
+        ({"file": {"encoding": "latin-1"}}, "#/file/encoding"),
     ],
 )
 def test_a_faulty_mapping_is_refused_with_its_place(change: dict[str, object], pointer: str) -> None:
@@ -225,3 +240,76 @@ def test_every_column_that_is_read_is_named(retail: RowMapping) -> None:
 def test_an_encoded_message_keeps_its_digits() -> None:
     assert encode_message({"total": Decimal("10.10")}) == b'{"total":10.10}'
     assert msgspec.json.decode(encode_message({"total": Decimal("1E+3")}), type=dict[str, Decimal])["total"] == 1000
+
+
+def test_a_column_that_yaml_takes_for_a_boolean_is_named_with_the_remedy() -> None:
+    with pytest.raises(MappingInvalid, match="quotes"):
+        parse_mapping(yaml.safe_load("{message_id: 'a/{x}', identifiers: {user_id: no}, traits: {a: b}}"))
+
+
+def test_a_message_id_that_is_too_long_keeps_its_beginning_and_stays_distinct() -> None:
+    declared = parse_mapping(mapping(message_id="till/{receipt}"))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    names = ["x" * 200 + "1", "x" * 200 + "2"]
+
+    first, second = (message["messageId"] for message in map_rows(declared, [{"receipt": n, "at": at} for n in names]))
+
+    assert first != second
+    assert {len(str(first)), len(str(second))} == {93}
+    assert str(first).startswith("till/xxx")
+
+
+def test_context_consents_and_provider_stand_where_the_tracking_api_has_them() -> None:
+    declared = parse_mapping(
+        mapping(
+            timestamp={"value": "2024-07-01", "zone": "Europe/Berlin"},
+            context={"campaign.name": "campaign", "campaign.source": {"value": "mail"}},
+            consents={"marketing": {"column": "ok", "type": "boolean"}, "ads": "ads"},
+            provider={"name": "acme", "licence": "A-1"},
+            identifiers={"user_id": "u"},
+            traits={"band": "band"},
+        )
+    )
+    row = {"receipt": 1, "campaign": "Summer", "ok": "ja", "ads": "", "u": "u-1", "band": 3}
+
+    identify, track = map_rows(declared, [row])
+
+    assert identify["traits"] == {"acme.band": 3}
+    assert track["timestamp"] == "2024-06-30T22:00:00.000Z"
+    assert track["context"] == {
+        "campaign": {"name": "Summer", "source": "mail"},
+        "consent": {"categoryPreferences": {"marketing": True}},
+        "provider": {"name": "acme", "party": "third", "licence": "A-1", "version": ""},
+    }
+
+
+def test_traits_of_a_row_that_is_refused_are_told_with_the_next() -> None:
+    """A refused row must not leave the belief that its person's traits were sent."""
+    declared = parse_mapping(
+        mapping(
+            identifiers={"user_id": "u"},
+            traits={"town": "town"},
+            properties={"paid": {"column": "paid", "type": "number"}},
+        )
+    )
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [{"receipt": n, "at": at, "u": "u", "town": "Bonn", "paid": paid} for n, paid in enumerate(["x", "1"])]
+    mapper, told = RowMapper(declared), Told()
+
+    with pytest.raises(RowInvalid):
+        mapper.messages([rows[0]], told)
+
+    assert [message["type"] for message in mapper.messages([rows[1]], told)] == ["identify", "track"]
+
+
+@pytest.mark.parametrize(
+    ("written", "minor_digits", "expected"), [("1.234,50 €", 0, "1234.50"), ("123450", 2, "1234.50"), ("-3", 0, "-3")]
+)
+def test_money_is_exact_whatever_it_wears(written: str, minor_digits: int, expected: str) -> None:
+    declared = parse_mapping(
+        mapping(decimal=",", properties={"paid": {"column": "paid", "type": "money", "minor_digits": minor_digits}})
+    )
+
+    (message,) = map_rows(declared, [{"receipt": 1, "at": datetime(2026, 1, 1, tzinfo=UTC), "paid": written}])
+
+    assert str(message["properties"]["paid"]) == expected  # type: ignore[index]

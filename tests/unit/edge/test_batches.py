@@ -7,10 +7,14 @@ import pytest
 
 from onefold.domain.errors import Unavailable
 from onefold.edge.batches import (
+    CreatedObject,
     QueueMessage,
     StreamRecord,
+    again,
+    attempts_of,
     batch_response,
     bytes_of,
+    created_object,
     created_object_key,
     number_of,
     queue_messages,
@@ -108,3 +112,13 @@ def test_f14_a_failure_that_was_not_delivered_is_a_defect_and_not_success(mistak
     """A wrong identifier in the answer."""
     with pytest.raises(ValueError, match="not in the batch"):
         batch_response([mistaken], delivered=DELIVERED)
+
+
+def test_work_that_is_put_back_names_its_object_and_counts_what_was_in_vain() -> None:
+    body = json.dumps({"detail": {"object": {"key": "imports/inbox/a b.csv", "sequencer": "0055"}}})
+    first = QueueMessage("m", body, 1)
+
+    second = QueueMessage("n", again(first, attempts=3), 1)
+
+    assert (attempts_of(first), attempts_of(second)) == (0, 3)
+    assert created_object(first) == created_object(second) == CreatedObject("imports/inbox/a b.csv", "0055")

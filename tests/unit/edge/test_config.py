@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from onefold.edge.config import CollectConfig, ConfigurationBroken, ServeConfig, StitchConfig
+from onefold.edge.config import CollectConfig, ConfigurationBroken, DrainConfig, ServeConfig, StitchConfig
 
 COMMON = {
     "ENVIRONMENT": "dev",
@@ -48,6 +48,15 @@ def test_every_fault_is_listed_and_none_is_shown_by_its_value() -> None:
     ]
     assert "CollectConfig" in str(broken.value)
     assert "p4ssw0rd" not in str(broken.value)
+
+
+@pytest.mark.parametrize("rate", ["0", "-5", "1.5", "fast", "²", ""])
+def test_a_rate_that_would_never_end_or_never_bound_is_refused(rate: str) -> None:
+    environ = COLLECT | {"RECORDS_PER_SECOND_MAX": rate, "BYTES_PER_SECOND_MAX": "1048576"}
+
+    with pytest.raises(ConfigurationBroken, match="RECORDS_PER_SECOND_MAX"):
+        DrainConfig.from_env(environ)
+    assert DrainConfig.from_env(environ | {"RECORDS_PER_SECOND_MAX": "250"}).records_per_second_max == "250"
 
 
 @pytest.mark.parametrize("config", [StitchConfig, ServeConfig])

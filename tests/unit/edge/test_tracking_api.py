@@ -10,7 +10,9 @@ import pytest
 from onefold.domain.errors import BodyInvalid, PayloadTooLarge, StreamUnavailable, Unauthorized
 from onefold.domain.parcel import BODY_BYTES_MAX
 from onefold.domain.source import Source
-from onefold.edge.tracking_api import inflate, parse_tracking_request, refuse, respond
+from onefold.edge.tracking_answers import refuse
+from onefold.edge.tracking_api import respond
+from onefold.edge.tracking_request import inflate, parse_tracking_request
 from onefold.use_cases.collect import Collector
 from tests.fakes.collecting import KnownSources, MemoryEventLog, MemorySpool
 from tests.fakes.events import HASHER
@@ -18,6 +20,7 @@ from tests.fakes.requests import RECEIVED_AT, http_request
 
 KEY = "key-of-web"
 MESSAGE = {"type": "track", "event": "Product Viewed", "userId": "u1", "messageId": "m1"}
+ALL_ACCEPTED = {"success": True, "accepted": 1, "repeated": 0, "quarantined": 0, "suppressed": 0}
 ORIGIN = {"origin": "https://shop.example"}
 
 
@@ -48,7 +51,7 @@ def test_every_route_of_one_message_takes_it_as_its_kind(api: Api, route: str) -
 
     status, _, document = api.answer(http_request(f"/v1/{route}", body, key=KEY))
 
-    assert (status, document) == (200, {"success": True, "accepted": 1, "repeated": 0, "refused": 0})
+    assert (status, document) == (200, ALL_ACCEPTED)
     [(_, batch)] = api.log.batches
     assert batch.events[0].kind[0] == route[0]
 
@@ -109,10 +112,11 @@ def test_verdicts_name_only_what_was_not_accepted(api: Api) -> None:
     status, _, document = api.answer(http_request("/v1/batch", body, key=KEY))
 
     assert (status, document["success"]) == (200, True)
-    assert (document["accepted"], document["repeated"], document["refused"]) == (1, 1, 1)
-    assert document["repeats"] == [1]
-    [refusal] = document["refusals"]
-    assert (refusal["index"], refusal["messageId"], refusal["code"]) == (2, "m2", "event_name_missing")
+    assert (document["accepted"], document["repeated"], document["quarantined"]) == (1, 1, 1)
+    assert document["events"][0] == {"index": 1, "status": "repeated"}
+    quarantined = document["events"][1]
+    assert (quarantined["index"], quarantined["status"]) == (2, "quarantined")
+    assert (quarantined["messageId"], quarantined["code"]) == ("m2", "event_name_missing")
 
 
 @pytest.mark.parametrize(
@@ -138,8 +142,9 @@ def test_verdicts_name_only_what_was_not_accepted(api: Api) -> None:
         (http_request("/v1/batch", bytes(BODY_BYTES_MAX + 1), key=KEY, compressed=True), 413, "body_too_large"),
         (http_request("/v2/batch", {"batch": []}, key=KEY), 404, "not_found"),
         (http_request("/", None, method="GET"), 404, "not_found"),
-        (http_request("/v1/batch", None, method="GET"), 404, "not_found"),
-        (http_request("/v1/batch", {}, method="DELETE"), 404, "not_found"),
+        (http_request("/v1/batch", None, method="GET"), 405, "method_not_allowed"),
+        (http_request("/v1/batch", {}, method="DELETE"), 405, "method_not_allowed"),
+        (http_request("/sourceConfig", {}, method="POST"), 405, "method_not_allowed"),
         (http_request("/v1/projects/nobody/settings", None, method="GET"), 401, "unauthorized"),
         (http_request("/v1/projects/a/b/settings", None, method="GET"), 404, "not_found"),
         (http_request("/sourceConfig", None, method="GET"), 401, "unauthorized"),
@@ -239,7 +244,7 @@ def test_a_request_is_read_whole() -> None:
     )
 
     assert (request.arrival.received_at, request.arrival.address) == (RECEIVED_AT, "203.0.113.7")
-    assert (request.arrival.user_agent, request.query) == ("Browser/1.0", {"a": ["1", "2"]})
+    assert (request.arrival.user_agent, request.query()) == ("Browser/1.0", {"a": "1"})
     assert "u1" not in repr(request)
 
 

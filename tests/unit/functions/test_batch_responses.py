@@ -11,22 +11,25 @@ from onefold.domain.errors import Unavailable
 from onefold.edge.batches import StreamRecord, batch_response
 from onefold.edge.observability import Observability
 
-FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
+ROOT = Path(__file__).resolve().parents[3]
 READERS = {"stream_records", "table_changes", "queue_messages"}
+ANSWERS = {"batch_response", "receive_messages"}
 
 
 def handlers() -> dict[str, ast.FunctionDef]:
-    """Verb → `handle`, of the functions that read batches."""
+    """Name → function, of those that read batches or answer for those that do."""
     found = {}
-    for path in sorted(FUNCTIONS.glob("*/handler.py")):
-        tree = ast.parse(path.read_text())
-        called = {
-            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        }
-        if called & READERS:
-            (found[path.parent.name],) = [
-                node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "handle"
-            ]
+    for path in sorted([*ROOT.glob("functions/*/handler.py"), *ROOT.glob("layers/onefold/python/onefold/edge/*.py")]):
+        for node in ast.parse(path.read_text()).body:
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            called = {
+                each.func.id
+                for each in ast.walk(node)
+                if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)
+            }
+            if called & READERS or node.name in ANSWERS - {"batch_response"}:
+                found[path.parent.name if path.name == "handler.py" else node.name] = node
     return found
 
 
@@ -34,7 +37,8 @@ HANDLERS = handlers()
 
 
 def test_the_functions_that_read_batches_are_found() -> None:
-    assert HANDLERS.keys() >= {"stitch", "archive", "evaluate", "activate", "deliver", "drain"}
+    batches = {"stitch", "archive", "evaluate", "activate", "deliver", "drain", "import_files", "receive"}
+    assert HANDLERS.keys() >= {*batches, "receive_messages"}
 
 
 @pytest.mark.parametrize("verb", HANDLERS)
@@ -45,7 +49,7 @@ def test_f14_every_way_out_of_a_handler_is_a_checked_answer_or_an_error(verb: st
 
     assert isinstance(handle.body[-1], ast.Return)
     assert all(
-        isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "batch_response"
+        isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in ANSWERS
         for value in returned
     )
 

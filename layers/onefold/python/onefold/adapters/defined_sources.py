@@ -23,3 +23,15 @@ class DefinedSources:
             Unavailable: The definitions have never been read, and cannot be.
         """
         return self._sources.get().get(write_key) or self._sources.get(max_age_s=UNKNOWN_KEY_MAX_AGE_S).get(write_key)
+
+    def named(self, name: str) -> Source | None:
+        """The source of this name.
+
+        Raises:
+            Unavailable: The definitions have never been read, and cannot be.
+        """
+        return _named(self._sources.get(), name) or _named(self._sources.get(max_age_s=UNKNOWN_KEY_MAX_AGE_S), name)
+
+
+def _named(sources: Mapping[str, Source], name: str) -> Source | None:
+    return next((source for source in sources.values() if source.name == name), None)

@@ -17,6 +17,7 @@ KEPT_MS: Final = 14 * 24 * 3_600 * 1_000
 SEQUENCE_DIGITS: Final = 64  # Kinesis has 56 now; padded, the order of texts is that of numbers
 ITEM_BYTES_MAX: Final = 350_000  # DynamoDB takes 400 KB with names and keys
 QUERY_PAGES_MAX: Final = 20
+HELD_ITEMS_MAX: Final = 10
 
 
 class DynamoDbTimeline:
@@ -46,6 +47,28 @@ class DynamoDbTimeline:
         """
         fragments = side_by_side(lambda key: list(self._read_fragment(key, limit)), fragment_keys)
         return newest((event for events in fragments for event in events), limit)
+
+    def holds(self, fragment_key: str, source: str, message_id: str, *, from_sequence: str) -> bool:
+        """Whether the fragment's batch that brought this record, or one of the next few, has the message.
+
+        A batch is kept under its last record's number, so the record's own is the first at or after it.
+
+        Raises:
+            Unavailable: Throttled or unreachable.
+        """
+        with passing_failures("DynamoDB"):
+            page: Any = self._client.query(
+                TableName=self._table_name,
+                KeyConditionExpression="fragment_key = :key AND #sequence >= :from",
+                ExpressionAttributeNames={"#sequence": "sequence"},
+                ExpressionAttributeValues={
+                    ":key": {"S": fragment_key},
+                    ":from": {"S": from_sequence.zfill(SEQUENCE_DIGITS)},
+                },
+                Limit=HELD_ITEMS_MAX,
+            )
+        events = (event for item in page["Items"] for event in unpack(item["events"]["B"], tuple[Event, ...]))
+        return any(event.message_id == message_id and event.source == source for event in events)
 
     def _read_fragment(self, fragment_key: str, limit: int) -> Iterator[Event]:
         count = 0

@@ -64,6 +64,7 @@ REFUSAL_SCHEMA: Final = pa.schema(
         ("version", pa.string()),
         ("body", pa.string()),
         ("received_at", _INSTANT),
+        ("envelope", pa.string()),
     ]
 )
 
@@ -167,4 +168,5 @@ def _refusal_row(refusal: Refusal) -> dict[str, Any]:
         "version": refusal.version,
         "body": base64.b64encode(refusal.body).decode(),
         "received_at": refusal.received_at,
+        "envelope": refusal.envelope.decode(),
     }

@@ -32,7 +32,10 @@ class S3Quarantine:
             Unavailable: Not all were kept.
         """
         for refusal in refusals:
-            document = msgspec.structs.asdict(refusal) | {"body": base64.b64encode(refusal.body).decode()}
+            document = msgspec.structs.asdict(refusal) | {
+                "body": base64.b64encode(refusal.body).decode(),
+                "envelope": refusal.envelope.decode(),
+            }
             day = datetime.fromtimestamp(refusal.received_at / 1_000, UTC).strftime("dt=%Y-%m-%d")
             key = f"quarantine/records/{refusal.component}/{day}/{refusal.message_id}.json"
             with passing_failures("S3"):

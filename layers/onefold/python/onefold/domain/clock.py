@@ -1,7 +1,8 @@
 """When an event happened, from four clocks of which only ours can be trusted."""
 
 from datetime import UTC, datetime
-from typing import Final
+from decimal import Decimal
+from typing import Final, cast
 
 from onefold.domain.event import Clock
 
@@ -41,6 +42,9 @@ def parse_instant(value: object) -> int | None:
         if instant.tzinfo is None:
             instant = instant.replace(tzinfo=UTC)
         return round(instant.timestamp() * 1_000)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < INSTANT_MAX_MS:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    size = cast("Decimal", abs(value))  # or a float, or an int
+    if not size < INSTANT_MAX_MS:
         return None  # NaN is not below anything
-    return round(value if abs(value) >= MILLISECONDS_FROM else value * 1_000)
+    return round(value if size >= MILLISECONDS_FROM else value * 1_000)

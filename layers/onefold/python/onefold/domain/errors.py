@@ -2,7 +2,7 @@
 
 OnefoldError
 ├── Rejected      the caller's input is at fault: never retry
-│   ├── EventInvalid, BodyInvalid, Unauthorized, PayloadTooLarge
+│   ├── EventInvalid (PlanViolated), EventSuppressed, BodyInvalid, Unauthorized, PayloadTooLarge
 │   ├── DefinitionInvalid, IdentifierInvalid, MappingInvalid
 │   └── ProfileNotFound, DecisionNotFound
 └── Unavailable   a dependency is at fault: retry with backoff
@@ -36,6 +36,22 @@ class EventInvalid(Rejected):
     """One event of a request is unusable; its neighbours are not affected."""
 
 
+class PlanViolated(EventInvalid):
+    """The source's tracking plan keeps this event out.
+
+    Attributes:
+        version: Of the plan, `plan/shop@3`.
+    """
+
+    def __init__(self, reason: str, detail: str, *, version: str) -> None:
+        super().__init__(reason, detail)
+        self.version = version
+
+
+class EventSuppressed(Rejected):
+    """The person did not consent to what storing this event needs: nothing of it is kept but that it was there."""
+
+
 class BodyInvalid(Rejected):
     """A request from which no event can be read."""
 
@@ -66,6 +82,10 @@ class ProfileNotFound(Rejected):
 
 class DecisionNotFound(Rejected):
     """No decision was carried out under this id."""
+
+
+class EntryNotFound(Rejected):
+    """The quarantine has no such entry."""
 
 
 class Unavailable(OnefoldError):  # noqa: N818 - likewise

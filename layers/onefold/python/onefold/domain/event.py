@@ -60,6 +60,7 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True):
         body: The bytes as received.
         reason: A slug. detail: a sentence without any value of a person.
         component, version: Who refused it, and by which version of its rules.
+        envelope: JSON of what stood around the message and belongs to it: `Envelope` of the quarantine; empty for none.
     """
 
     message_id: str
@@ -70,6 +71,7 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True):
     received_at: int
     component: str = "collect"
     version: str = "1"
+    envelope: bytes = b""
 
 
 class EventBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):

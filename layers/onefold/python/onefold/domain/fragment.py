@@ -80,6 +80,11 @@ def fold_events(fragment: Fragment, events: Iterable[Event]) -> Fragment:
     return msgspec.structs.replace(fragment, facts=facts, recent=recent_last, repeats=repeats)
 
 
+def remembers(fragment: Fragment, mark: bytes) -> bool:
+    """Whether a message's fingerprint is among the recent ones."""
+    return _has(bytearray(fragment.recent), mark)
+
+
 def _has(recent: bytearray, mark: bytes) -> bool:
     position = recent.find(mark)
     while position >= 0 and position % FINGERPRINT_BYTES:

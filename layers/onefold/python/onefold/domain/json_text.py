@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,7 @@ import orjson
 from onefold.domain.errors import BodyInvalid, EventInvalid
 
 NESTING_MAX: Final = 32  # levels kept of an object; what lies deeper is kept as its JSON text
+KEY_BYTES_MIN: Final = 5  # `"":0,` is the shortest member of an object
 INTEGER_MAX: Final = 2**53  # beyond it a double, and with it JavaScript and most readers of JSON, loses digits
 
 _encode = msgspec.json.Encoder().encode
@@ -48,7 +50,7 @@ def encode_object(value: dict[str, Any], violations: list[str], *, nul: bool) ->
     if not value:
         return b"{}"
     try:
-        # orjson refuses integers beyond 2^53 by itself, which spares a search for them.
+        # orjson refuses integers beyond 2^53, and Decimals, by itself, which spares a search for them.
         text = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
     except orjson.JSONEncodeError:
         text = b""
@@ -63,18 +65,19 @@ def encode_object(value: dict[str, Any], violations: list[str], *, nul: bool) ->
 def mend(value: object, found: set[str], level: int = 1) -> object:
     """Change what later readers cannot take, and note its slug in `found`.
 
-    NUL characters are removed (`nul_removed`): queues, Postgres and C refuse them. Integers beyond 2^53 become text
-    (`number_as_text`). What is nested deeper than 32 levels becomes its JSON text (`nesting_flattened`).
+    NUL characters are removed (`nul_removed`): queues, Postgres and C refuse them. Integers beyond 2^53, and numbers
+    with more digits than a double keeps, become text (`number_as_text`). What is nested deeper than 32 levels becomes
+    its JSON text (`nesting_flattened`).
     """
     if isinstance(value, str):
         if "\0" not in value:
             return value
         found.add("nul_removed")
         return value.replace("\0", "")
-    if isinstance(value, bool) or not isinstance(value, int | dict | list):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | dict | list):
         return value
-    if isinstance(value, int):
-        if abs(value) <= INTEGER_MAX:
+    if isinstance(value, int | Decimal):
+        if isinstance(value, int) and abs(value) <= INTEGER_MAX:
             return value
         found.add("number_as_text")
         return str(value)
@@ -84,6 +87,11 @@ def mend(value: object, found: set[str], level: int = 1) -> object:
     if isinstance(value, list):
         return [mend(element, found, level + 1) for element in value]
     return {mend(key, found): mend(element, found, level + 1) for key, element in value.items()}
+
+
+def count_keys(text: bytes) -> int:
+    """Names in a compact JSON text, at all levels. A text that has the mark of one in a value may count as more."""
+    return text.count(b'":')
 
 
 def replace_lone_surrogates(text: bytes) -> bytes:
@@ -104,18 +112,22 @@ def decoding_refusal(error: Exception, subject: str) -> EventInvalid:
     return EventInvalid("json_invalid", f"{subject} is not JSON (NaN and Infinity are not): {error}")
 
 
-def split_batch(body: bytes) -> tuple[bytes, list[bytes]]:
+def split_batch(body: bytes, name: str = "batch") -> tuple[bytes, list[bytes]]:
     """Cut a batch that cannot be decoded whole into its envelope and its messages, to find those that can.
 
+    Args:
+        body: JSON, or nearly.
+        name: What the envelope calls its array of messages.
+
     Returns:
-        The envelope with an empty `batch`, and the elements of `batch` in their order, each as it was received.
+        The envelope with an empty array, and the array's elements in their order, each as it was received.
 
     Raises:
-        BodyInvalid: There is no array `batch` in an object, or it does not end.
+        BodyInvalid: There is no such array in an object, or it does not end.
 
     Cost: linear in the size of the body.
     """
-    start = _batch_start(body)
+    start = _batch_start(body, name)
     elements: list[bytes] = []
     depth, begun, gap = 0, start, start
     for token in _TOKEN.finditer(body, start):
@@ -133,16 +145,22 @@ def split_batch(body: bytes) -> tuple[bytes, list[bytes]]:
             elif depth < 0:
                 elements += _scalars(body[gap : token.start()])
                 return body[:start] + body[token.start() :], elements
-    raise BodyInvalid("json_invalid", "The body is not JSON: its batch does not end", pointer="#/batch")
+    raise BodyInvalid("json_invalid", f"The body is not JSON: its {name} does not end", pointer=f"#/{name}")
 
 
-def _batch_start(body: bytes) -> int:
+def _batch_start(body: bytes, name: str) -> int:
+    key = f'"{name}"'.encode()
     for token, depth in _tokens_with_depth(body):
-        if depth == 1 and token[0] == b'"batch"':
+        if depth == 1 and token[0] == key:
             array = _ARRAY.match(body, token.end())
             if array:
                 return array.end()
-    raise BodyInvalid("batch_missing", "Send an object with an array `batch`", pointer="#/batch")
+    raise batch_missing(name)
+
+
+def batch_missing(name: str = "batch") -> BodyInvalid:
+    """A body whose envelope has no array of messages."""
+    return BodyInvalid("batch_missing", f"Send an object with an array `{name}`", pointer=f"#/{name}")
 
 
 def _tokens_with_depth(body: bytes) -> Iterator[tuple[re.Match[bytes], int]]:

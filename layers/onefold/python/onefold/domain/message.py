@@ -1,22 +1,31 @@
 """Messages as Segment's and RudderStack's SDKs send them, and how one becomes an event."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Final, TypeGuard, cast
+from typing import Any, Final, NamedTuple, TypeGuard, cast
 
 import msgspec
 
 from onefold.domain.clock import event_time, parse_instant
-from onefold.domain.errors import EventInvalid
+from onefold.domain.consent_rules import CONSENT_EVENTS, purposes_of, refused_purposes, without_person
+from onefold.domain.consent_signals import MARKS, read_signals
+from onefold.domain.enrichment import Enricher, set_aside
+from onefold.domain.errors import EventInvalid, EventSuppressed
 from onefold.domain.event import KINDS, Event, Kind
-from onefold.domain.json_text import DECODING_ERRORS, encode_object, mend
+from onefold.domain.identifier import Identifier
+from onefold.domain.json_text import DECODING_ERRORS, KEY_BYTES_MIN, count_keys, encode_object, mend
 from onefold.domain.message_consent import read_consent
-from onefold.domain.message_identifiers import IdentifierReader, claims_of
+from onefold.domain.message_identifiers import EMAIL_EVENTS, IdentifierReader, claims_of
+from onefold.domain.message_merge import MERGE, merge_claims
 from onefold.domain.source import Source
+from onefold.domain.tracking_plan import CompiledPlan, Part
 
 MESSAGE_ID_CHARACTERS_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 500
+
+# Where a context tells of consent.
+CONSENT_FIELDS: Final = MARKS | {"consent", "consentManagement"}
 
 # What a resent message may change without being another one.
 TRANSPORT_FIELDS: Final = frozenset(["sentAt", "writeKey", "_metadata", "receivedAt"])
@@ -42,20 +51,37 @@ class Message(msgspec.Struct, rename="camel"):
     properties: Any = None
     traits: Any = None
     write_key: Any = None
+    merge_properties: Any = None
 
 
 _TEXT_FIELDS: Final = tuple(
-    field for field in Message.__struct_fields__ if field not in {"context", "properties", "traits"}
+    field for field in Message.__struct_fields__ if field not in {"context", "properties", "traits", "merge_properties"}
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """How a request came in: Unix epoch milliseconds of our clock, the connection's address, the HTTP user agent."""
+    """How a request came in.
+
+    Attributes:
+        received_at: Unix epoch milliseconds of our clock.
+        address: The connection's.
+        user_agent: Of HTTP.
+        gpc: Whether the client asked not to be sold or shared, by `Sec-GPC: 1`.
+    """
 
     received_at: int
     address: str = ""
     user_agent: str = ""
+    gpc: bool = False
+
+
+class _Said(NamedTuple):
+    """A message's context, its consent by purpose, and whether that is too little to keep the person in the event."""
+
+    context: dict[str, Any]
+    consent: dict[str, bool]
+    is_refused: bool
 
 
 @dataclass(slots=True)
@@ -66,6 +92,9 @@ class EventReader:
         sent_at: The envelope's send time, for messages that have none of their own.
         shared_context: The envelope's context; a message's own fields win over it.
         nul: Whether the body may hold NUL characters.
+        enricher: Adds to contexts, and shortens addresses; None to leave contexts as they are.
+        plan: The source's tracking plan, if it has one.
+        bytes_unchecked: The size up to which an event is within all limits of its source.
     """
 
     source: Source
@@ -74,6 +103,15 @@ class EventReader:
     sent_at: int | None = None
     shared_context: dict[str, Any] | None = None
     nul: bool = False
+    enricher: Enricher | None = None
+    plan: CompiledPlan | None = None
+    bytes_unchecked: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Below this size no limit can be reached, whatever the texts hold.
+        limits = self.source.limits
+        names = min(limits.properties, limits.traits, limits.keys)
+        self.bytes_unchecked = min(self.source.event_bytes_max, KEY_BYTES_MIN * names)
 
     def read(self, message: Message, kind: Kind | None, text: Callable[[], bytes], violations: list[str]) -> Event:
         """Read one message.
@@ -85,15 +123,33 @@ class EventReader:
             violations: What has been let through already; more is added.
 
         Raises:
-            EventInvalid: The message is no event, with the reason.
+            EventInvalid: The message is no event, or its source's plan keeps it out, with the reason.
+            EventSuppressed: Its person did not consent to what storing it needs.
         """
         if self.nul:
             _mend_texts(message, violations)
-        kind = kind or _kind(message.type)
         context = self._context(message)
+        consent = self._consent(context, violations)
+        is_refused = bool(self.source.consent.required) and self._is_refused(message, consent, violations)
+        said = _Said(context, consent, is_refused)
+        try:
+            return self._event(message, kind or _kind(message.type), text, said, violations)
+        except EventInvalid as error:
+            if is_refused:  # the quarantine keeps a message whole, and this person's must not be kept
+                detail = f"{error.detail}. It was not kept, for its person did not consent"
+                raise EventSuppressed(error.reason, detail, pointer=error.pointer) from error
+            raise
+
+    def _event(
+        self, message: Message, kind: Kind, text: Callable[[], bytes], said: _Said, violations: list[str]
+    ) -> Event:
+        context = said.context
         properties = _object(message.properties, "properties")
         traits = _traits(kind, message, context)
         name, group_id = _name(kind, message, properties), _group_id(kind, message)
+        if self.plan is not None:
+            parts: dict[Part, dict[str, Any]] = {"properties": properties, "traits": traits, "context": context}
+            self.plan.judge(kind, name, parts, violations)
         claims = claims_of(
             kind,
             name,
@@ -104,23 +160,23 @@ class EventReader:
             properties=properties,
             is_email_trusted=self.source.email_in_properties,
         )
+        if kind == "alias" and message.merge_properties is not None:
+            claims = merge_claims(message.merge_properties, self.identifiers.rules)[0]
         identifiers = self.identifiers.read(claims, violations)
-        # Browsers leave previousId out and mean the anonymous id.
-        previous = (
-            self.identifiers.read_previous(message.previous_id or message.anonymous_id) if kind == "alias" else ()
-        )
-        if kind == "alias" and not (previous and any(known.type == "user_id" for known in identifiers)):
-            raise EventInvalid(
-                "alias_incomplete", "Send usable values in userId and previousId", pointer="#/previousId"
-            )
+        previous = self._previous(message, identifiers) if kind == "alias" else ()
         account = self.identifiers.read_account(group_id, violations) if group_id else None
         if not identifiers:
             violations.append("identifier_missing")
+        if said.is_refused:
+            context, properties, traits = *without_person(context, properties), {}
+            if not _states_consent(message):
+                identifiers = previous = ()
+        elif self.enricher is not None and self._is_a_robots(message, name, context, violations):
+            identifiers = previous = ()
         original_at, sent_at = self._client_times(message, violations)
         at, clock = event_time(self.arrival.received_at, sent_at, original_at)
         if original_at is not None and clock == "received":
             violations.append("timestamp_implausible")
-        consent = read_consent(context, violations)
         event = Event(
             message_id=self._message_id(message, text, violations),
             kind=kind,
@@ -135,16 +191,92 @@ class EventReader:
             traits=encode_object(traits, violations, nul=self.nul),
             properties=encode_object(properties, violations, nul=self.nul),
             context=encode_object(context, violations, nul=self.nul),
-            consent=consent,
+            consent=said.consent,
             # The list fills up to the line above, so this one stands below all that may add to it.
             violations=tuple(dict.fromkeys(violations)),
             previous=previous,
             account=account,
         )
-        if len(event.traits) + len(event.properties) + len(event.context) > self.source.event_bytes_max:
+        size = len(event.traits) + len(event.properties) + len(event.context)
+        if size > self.bytes_unchecked:
+            self._check_limits(event, size, properties, traits)
+        return event
+
+    def _check_limits(self, event: Event, size: int, properties: dict[str, Any], traits: dict[str, Any]) -> None:
+        """See `Limits`; `size` is that of the three texts together.
+
+        Raises:
+            EventInvalid: The event is beyond one of them.
+        """
+        limits = self.source.limits
+        if size > self.source.event_bytes_max:
             limit = self.source.event_bytes_max
             raise EventInvalid("event_too_large", f"Keep an event's data below {limit} bytes of JSON")
-        return event
+        if len(properties) > limits.properties:
+            detail = f"Send at most {limits.properties} properties an event"
+            raise EventInvalid("too_many_properties", detail, pointer="#/properties")
+        if len(traits) > limits.traits:
+            raise EventInvalid("too_many_traits", f"Send at most {limits.traits} traits an event", pointer="#/traits")
+        if size > limits.keys * KEY_BYTES_MIN:
+            keys = count_keys(event.traits) + count_keys(event.properties) + count_keys(event.context)
+            if keys > limits.keys:
+                detail = f"Send at most {limits.keys} names of properties, all levels together"
+                raise EventInvalid("too_many_keys", detail)
+
+    def _consent(self, context: dict[str, Any], violations: list[str]) -> dict[str, bool]:
+        """Purpose → given, of all that the message and its request say."""
+        gpc = self.arrival.gpc and self.source.client_is_the_person
+        if not gpc and CONSENT_FIELDS.isdisjoint(context):
+            return {}
+        stated = read_consent(context, violations)
+        for signal, given in read_signals(context, violations, gpc=gpc).items():
+            stated[signal] = stated.get(signal, True) and given
+        return purposes_of(self.source.consent, stated)
+
+    def _is_a_robots(self, message: Message, name: str, context: dict[str, Any], violations: list[str]) -> bool:
+        """Enrich the context; True where a robot is behind the event, so that it must not found a profile.
+
+        The mail programs that fetch a mail's pictures for their person are no robots.
+        """
+        robot = self.enricher.enrich(context, violations) if self.enricher is not None else ""
+        if not robot or self.source.bots == "keep" or name in EMAIL_EVENTS:
+            return False
+        set_aside(context, {"userId": message.user_id, "anonymousId": message.anonymous_id})
+        return True
+
+    def _is_refused(self, message: Message, consent: dict[str, bool], violations: list[str]) -> bool:
+        """Whether a purpose is missing that storing the event as it is needs.
+
+        Raises:
+            EventSuppressed: Then nothing is to be stored.
+        """
+        refused = refused_purposes(self.source.consent, consent)
+        if not refused:
+            return False
+        if self.source.consent.refused == "suppress" and not _states_consent(message):
+            purposes = ", ".join(refused)
+            raise EventSuppressed("consent_refused", f"The source needs consent to {purposes}; nothing was stored")
+        violations.append("consent_refused")
+        return True
+
+    def _other_side(self, message: Message, identifiers: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
+        """Of a merge, what its first side is to be linked with."""
+        other = self.identifiers.read(merge_claims(message.merge_properties, self.identifiers.rules)[1], [])
+        if not identifiers or not other:
+            detail = "Send usable values in mergeProperties"
+            raise EventInvalid("merge_incomplete", detail, pointer="#/mergeProperties")
+        return other
+
+    def _previous(self, message: Message, identifiers: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
+        """An alias's former identity. Browsers leave previousId out and mean the anonymous id."""
+        if message.merge_properties is not None:
+            return self._other_side(message, identifiers)
+        previous = self.identifiers.read_previous(message.previous_id or message.anonymous_id)
+        if not previous or not any(known.type == "user_id" for known in identifiers):
+            raise EventInvalid(
+                "alias_incomplete", "Send usable values in userId and previousId", pointer="#/previousId"
+            )
+        return previous
 
     def _context(self, message: Message) -> dict[str, Any]:
         """The message's context over the envelope's, with what the connection adds where the person holds it."""
@@ -202,14 +334,21 @@ def made_message_id(source: str, text: bytes) -> str:
 
 def _mend_texts(message: Message, violations: list[str]) -> None:
     found: set[str] = set()
-    for field in _TEXT_FIELDS:
-        value = getattr(message, field)
+    for name in _TEXT_FIELDS:
+        value = getattr(message, name)
         if isinstance(value, str):
-            setattr(message, field, mend(value, found))
+            setattr(message, name, mend(value, found))
     violations += sorted(found)
 
 
+def _states_consent(message: Message) -> bool:
+    """Whether the event is there to tell of consent; then it keeps its identifiers, so that it takes effect."""
+    return isinstance(message.event, str) and message.event in CONSENT_EVENTS
+
+
 def _kind(written: object) -> Kind:
+    if written == MERGE:
+        return "alias"
     if isinstance(written, str) and written in KINDS:
         return cast("Kind", written)
     raise EventInvalid("kind_unknown", f"Send a type, one of {', '.join(KINDS)}", pointer="#/type")

@@ -6,8 +6,10 @@ from typing import Any, Final
 import msgspec
 
 from onefold.domain.errors import BodyInvalid, EventInvalid, PayloadTooLarge
+from onefold.domain.json_numbers import exact_float
 from onefold.domain.json_text import (
     DECODING_ERRORS,
+    batch_missing,
     decoding_refusal,
     has_nul,
     replace_lone_surrogates,
@@ -29,8 +31,8 @@ class _Envelope(msgspec.Struct, rename="camel"):
     context: Any = None
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_message = msgspec.json.Decoder(Message).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope, float_hook=exact_float).decode
+_decode_message = msgspec.json.Decoder(Message, float_hook=exact_float).decode
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Parcel:
         repaired: Indexes of messages in which lone surrogates were replaced.
         nul: Whether the body may hold NUL characters.
         write_key, sent_at, context: As the envelope has them, unchecked.
+        form: What the texts are where they are no messages, as the quarantine's `Envelope` has it.
     """
 
     body: bytes
@@ -52,6 +55,7 @@ class Parcel:
     repaired: frozenset[int] = frozenset()
     nul: bool = False
     single: bool = False
+    form: str = ""
     _texts: list[bytes] = field(default_factory=list)
 
     def text(self, index: int) -> bytes:
@@ -77,6 +81,20 @@ def open_parcel(body: bytes, *, single: bool) -> Parcel:
         BodyInvalid: The body is empty, or no message can be read.
         PayloadTooLarge: The body is beyond `BODY_BYTES_MAX`, `EVENTS_MAX` or `OBJECTS_MAX`.
     """
+    body = checked_body(body)
+    parcel = _open_single(body) if single else _open_batch(body)
+    check_events(len(parcel.messages))
+    parcel.nul = has_nul(body)
+    return parcel
+
+
+def checked_body(body: bytes) -> bytes:
+    """A body worth decoding, without its byte-order mark.
+
+    Raises:
+        BodyInvalid: It is empty.
+        PayloadTooLarge: It is beyond `BODY_BYTES_MAX` or `OBJECTS_MAX`.
+    """
     if len(body) > BODY_BYTES_MAX:
         raise PayloadTooLarge("body_too_large", f"Send at most {BODY_BYTES_MAX} bytes of JSON a request")
     if len(body) > OBJECTS_MAX and body.count(b"{") + body.count(b"[") > OBJECTS_MAX:
@@ -84,11 +102,13 @@ def open_parcel(body: bytes, *, single: bool) -> Parcel:
     body = without_byte_order_mark(body)
     if not body or body.isspace():
         raise BodyInvalid("body_empty", "The body is empty: send JSON")
-    parcel = _open_single(body) if single else _open_batch(body)
-    if len(parcel.messages) > EVENTS_MAX:
-        raise PayloadTooLarge("too_many_events", f"Send at most {EVENTS_MAX} events a request", pointer="#/batch")
-    parcel.nul = has_nul(body)
-    return parcel
+    return body
+
+
+def check_events(count: int) -> None:
+    """Refuse a request of more than `EVENTS_MAX` events, with PayloadTooLarge."""
+    if count > EVENTS_MAX:
+        raise PayloadTooLarge("too_many_events", f"Send at most {EVENTS_MAX} events a request")
 
 
 def _open_single(body: bytes) -> Parcel:
@@ -106,13 +126,15 @@ def _open_batch(body: bytes) -> Parcel:
     except DECODING_ERRORS:
         return _open_piecewise(body)
     if envelope.batch is None:
-        raise BodyInvalid("batch_missing", "Send an object with an array `batch`", pointer="#/batch")
+        raise batch_missing()
     return Parcel(body, list(envelope.batch), envelope.write_key, envelope.sent_at, envelope.context)
 
 
 def _open_piecewise(body: bytes) -> Parcel:
     """One message of the batch, or more, cannot be decoded: find which, and read the others."""
     rest, texts = split_batch(body)
+    if not texts:
+        raise BodyInvalid("json_invalid", "The body is not JSON, and no event stands in it")
     try:
         envelope = _decode_envelope(replace_lone_surrogates(rest))
     except DECODING_ERRORS as error:

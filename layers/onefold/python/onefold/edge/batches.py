@@ -106,6 +106,34 @@ def created_object_key(message: QueueMessage) -> str:
     return str(json.loads(message.body)["detail"]["object"]["key"])
 
 
+@dataclass(frozen=True, slots=True)
+class CreatedObject:
+    """An object that was written. `sequencer` tells two writings of one key apart."""
+
+    key: str
+    sequencer: str
+
+
+def created_object(message: QueueMessage) -> CreatedObject:
+    """The object of S3's event `Object Created`.
+
+    Raises:
+        KeyError, ValueError: The message is another one; a defect of the rule that sent it.
+    """
+    described = json.loads(message.body)["detail"]["object"]
+    return CreatedObject(str(described["key"]), str(described["sequencer"]))
+
+
+def attempts_of(message: QueueMessage) -> int:
+    """How often a message was put back by `again`."""
+    return int(json.loads(message.body).get("attempts", 0))
+
+
+def again(message: QueueMessage, *, attempts: int) -> str:
+    """A message's body to be queued once more, with the number of attempts that were in vain."""
+    return json.dumps(json.loads(message.body) | {"attempts": attempts})
+
+
 def text_of(image: Mapping[str, Mapping[str, Any]] | None, name: str) -> str | None:
     """A string attribute of a stream's image."""
     value = (image or {}).get(name, {}).get("S")

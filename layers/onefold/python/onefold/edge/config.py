@@ -30,6 +30,7 @@ def _fault(name: str, value: str) -> str | None:
         "_ARN": lambda text: _ARN.fullmatch(text) is not None,
         "_NAME": lambda text: _NAME.fullmatch(text) is not None,
         "_NAMESPACE": lambda text: _NAME.fullmatch(text) is not None,
+        "_SECOND_MAX": lambda text: text.isascii() and text.isdecimal() and int(text) > 0,
     }
     check = next((check for ending, check in shape.items() if name.endswith(ending)), None)
     return None if check is None or check(value) else f"is not a valid value ({len(value)} characters)"
@@ -73,9 +74,51 @@ class CollectConfig(_Config):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiveConfig(_Config):
+    stream_name: str
+    spool_bucket_name: str
+    definitions_table_name: str
+    deployment_secret_arn: str
+    webhook_secrets_prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrainConfig(_Config):
     stream_name: str
     spool_bucket_name: str
+    records_per_second_max: str
+    bytes_per_second_max: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectConfig(_Config):
+    fragments_table_name: str
+    identities_table_name: str
+    heads_table_name: str
+    timeline_table_name: str
+    lake_bucket_name: str
+    workgroup_name: str
+    database_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayConfig(_Config):
+    stream_name: str
+    spool_bucket_name: str
+    lake_bucket_name: str
+    workgroup_name: str
+    database_name: str
+    definitions_table_name: str
+    deployment_secret_arn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportFilesConfig(_Config):
+    stream_name: str
+    spool_bucket_name: str
+    definitions_table_name: str
+    deployment_secret_arn: str
+    imports_queue_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

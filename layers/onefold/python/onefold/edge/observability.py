@@ -29,8 +29,9 @@ LOG_KEYS: Final = frozenset(
     [
         "level", "location", "message", "timestamp", "service", "environment", "xray_trace_id", "correlation_id",
         "exception_name", "stack_trace", "withheld_keys",
-        "duration_ms", "accepted", "refused", "repeated", "spooled", "stitched", "archived", "quarantined", "created",
-        "merged", "entered", "exited", "published", "delivered", "failed", "skipped", "evaluated", "drained",
+        "duration_ms", "accepted", "refused", "repeated", "suppressed", "spooled", "stitched", "archived",
+        "quarantined", "created", "merged", "entered", "exited", "published", "delivered", "failed", "skipped",
+        "evaluated", "drained",
         "records", "events", "batches", "attempts", "bytes", "route", "status", "reason", "problem", "source",
         "audience", "destination", "definition", "component", "shard", "sequence", "object_key", "fragments",
         "profiles", "limits", "detail",
@@ -40,10 +41,10 @@ LOG_KEYS: Final = frozenset(
 # Every metric, named by its outcome; the alarms and the dashboard use these names.
 METRICS: Final = frozenset(
     [
-        "EventsAccepted", "EventsRefused", "EventsRepeated", "EventsSpooled", "EventsDrained", "RequestsRefused",
-        "EventsStitched", "EventsArchived", "EventsQuarantined", "ProfilesCreated", "ProfilesMerged",
-        "LimitsReached", "ProfileCapsReached", "AudienceEntered", "AudienceExited", "Deliveries",
-        "DeliveriesFailed", "ProfilesServed", "DecisionsMade", "RecordsFailed", "Defects",
+        "EventsAccepted", "EventsRefused", "EventsRepeated", "EventsSuppressed", "EventsSpooled", "EventsDrained",
+        "RequestsRefused", "EventsStitched", "EventsArchived", "EventsQuarantined", "ProfilesCreated", "ProfilesMerged",
+        "LimitsReached", "ProfileCapsReached", "AudienceEntered", "AudienceExited", "Deliveries", "DeliveriesFailed",
+        "ProfilesServed", "DecisionsMade", "RecordsFailed", "Defects", "MessagesTraced", "EntriesReplayed",
     ]
 )  # fmt: skip
 

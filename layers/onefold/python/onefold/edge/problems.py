@@ -9,6 +9,7 @@ from onefold.domain.errors import (
     BodyInvalid,
     DecisionNotFound,
     DefinitionInvalid,
+    EntryNotFound,
     EventInvalid,
     IdentifierInvalid,
     MappingInvalid,
@@ -40,6 +41,7 @@ DEFECT: Final = ProblemType(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "Somethi
 PROBLEM_TYPES: Final[dict[type[OnefoldError], ProblemType]] = {
     ProfileNotFound: ProblemType(HTTPStatus.NOT_FOUND, "profile-not-found", "No such profile or collection"),
     DecisionNotFound: ProblemType(HTTPStatus.NOT_FOUND, "decision-not-found", "No such decision"),
+    EntryNotFound: ProblemType(HTTPStatus.NOT_FOUND, "entry-not-found", "No such entry in the quarantine"),
     IdentifierInvalid: ProblemType(HTTPStatus.BAD_REQUEST, "identifier-invalid", "The identifier is not usable"),
     Unauthorized: ProblemType(HTTPStatus.UNAUTHORIZED, "unauthorized", "The credentials are missing or wrong"),
     PayloadTooLarge: ProblemType(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload-too-large", "The request is too large"),

@@ -8,17 +8,23 @@ from typing import Final, Protocol
 import msgspec
 
 from onefold.domain.clock import parse_instant
-from onefold.domain.errors import EventInvalid, PayloadTooLarge, Unauthorized
+from onefold.domain.enrichment import Enricher
+from onefold.domain.errors import EventInvalid, EventSuppressed, PayloadTooLarge, PlanViolated, Unauthorized
 from onefold.domain.event import Event, EventBatch, Kind, Refusal, partition_key
+from onefold.domain.geography import Locator
 from onefold.domain.identifier import Identifier, IdentifierHasher
 from onefold.domain.identity_rules import DEFAULT_RULES, IdentityRules
 from onefold.domain.message import Arrival, EventReader, Message, is_usable_message_id, made_message_id
 from onefold.domain.message_identifiers import IdentifierReader, PhoneReader
 from onefold.domain.parcel import BODY_BYTES_MAX, Parcel, open_parcel
+from onefold.domain.quarantine import Envelope, pack_envelope
 from onefold.domain.source import Source
+from onefold.domain.tracking_plan import CompiledPlan
+from onefold.domain.user_agent import UserAgentReader
 
 # A refused message must fit a stream record of 1 MiB even where it does not compress.
 REFUSAL_BODY_BYTES_MAX: Final = 512 * 1_024
+RULES_VERSION: Final = "1"  # of what collect itself refuses; a plan has a version of its own
 SHARED_CONTEXT_BYTES_MAX: Final = BODY_BYTES_MAX  # the envelope's context, counted once for each message
 
 KeyedBatch = tuple[str, EventBatch]  # a partition key, and what goes there
@@ -56,6 +62,17 @@ class Sources(Protocol):
         """
 
 
+class Plans(Protocol):
+    """The declared tracking plans."""
+
+    def of_source(self, source: str) -> CompiledPlan | None:
+        """The plan for a source's events, if there is one.
+
+        Raises:
+            Unavailable: The definitions have never been read and cannot be.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class CollectRequest:
     """One POST.
@@ -64,28 +81,41 @@ class CollectRequest:
         body: Inflated.
         kind: What the path says of the one message in the body; None for a batch.
         write_keys: Those given beside the body, the best first; one inside the body is tried last.
+        parcel: Opens a body that is not in Segment's form.
     """
 
     body: bytes
     kind: Kind | None
     write_keys: tuple[str, ...]
     arrival: Arrival
+    parcel: Callable[[], Parcel] | None = None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of each message, by its index in the request. Those in none of the lists were accepted."""
+    """What became of each message, by its index in the request. Those in none of the lists were accepted.
+
+    Attributes:
+        refused: In the quarantine.
+        suppressed: Not kept, for want of consent or because the person is suppressed: what it was refused with.
+    """
 
     source: str
     accepted: int = 0
     repeated: list[int] = field(default_factory=list)
     refused: list[tuple[int, Refusal]] = field(default_factory=list)
     spooled: int = 0
+    suppressed: list[tuple[int, EventSuppressed]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """The use case with what it needs."""
+    """The use case with what it needs.
+
+    Attributes:
+        plans, read_user_agent, locate: None where there are none; then events are not held against plans, and
+            their contexts get no browser and no place.
+    """
 
     sources: Sources
     log: EventLog
@@ -93,6 +123,9 @@ class Collector:
     hasher: IdentifierHasher
     phone: PhoneReader
     rules: Callable[[], IdentityRules] = lambda: DEFAULT_RULES
+    plans: Plans | None = None
+    read_user_agent: UserAgentReader | None = None
+    locate: Locator | None = None
 
     def collect(self, request: CollectRequest) -> Outcome:
         """Store every message of a request, as an event or as a refusal.
@@ -101,7 +134,7 @@ class Collector:
             BodyInvalid, PayloadTooLarge, Unauthorized: The request as a whole; nothing is stored.
             Unavailable: Neither the stream nor the spool took it, or the sources are not known yet; send it again.
         """
-        parcel = open_parcel(request.body, single=request.kind is not None)
+        parcel = request.parcel() if request.parcel else open_parcel(request.body, single=request.kind is not None)
         source = self.authenticate((*request.write_keys, parcel.write_key))
         outcome = Outcome(source.name)
         reader = self._reader(source, request.arrival, parcel)
@@ -109,6 +142,9 @@ class Collector:
         for index, message in enumerate(parcel.messages):
             try:
                 event = _read(reader, parcel, index, message, request.kind)
+            except EventSuppressed as error:
+                outcome.suppressed.append((index, error))
+                continue
             except EventInvalid as error:
                 refusal = _refusal(error, message, parcel.text(index), source.name, request.arrival.received_at)
                 outcome.refused.append((index, refusal))
@@ -121,6 +157,8 @@ class Collector:
             else:
                 events[event.message_id] = event
         outcome.accepted = len(events)
+        if outcome.refused:
+            outcome.refused = _with_envelope(outcome.refused, parcel, request.kind)
         self._store(group(events.values(), [refusal for _, refusal in outcome.refused]), request.arrival, outcome)
         return outcome
 
@@ -150,6 +188,8 @@ class Collector:
             sent_at=parse_instant(parcel.sent_at),
             shared_context=shared,
             nul=parcel.nul,
+            enricher=Enricher(source, self.read_user_agent, self.locate),
+            plan=self.plans.of_source(source.name) if self.plans is not None else None,
         )
 
     def _store(self, batches: list[KeyedBatch], arrival: Arrival, outcome: Outcome) -> None:
@@ -204,7 +244,17 @@ def _refusal(
         detail=detail,
         body=text[:REFUSAL_BODY_BYTES_MAX],
         received_at=received_at,
+        version=error.version if isinstance(error, PlanViolated) else RULES_VERSION,
     )
+
+
+def _with_envelope(
+    refused: Sequence[tuple[int, Refusal]], parcel: Parcel, kind: Kind | None
+) -> list[tuple[int, Refusal]]:
+    """Keep with each refusal what the request says beside it, so that it means the same when it is sent again."""
+    context = parcel.context if isinstance(parcel.context, dict) else {}
+    envelope = pack_envelope(Envelope(kind, parcel.sent_at, context, parcel.form))
+    return [(index, msgspec.structs.replace(refusal, envelope=envelope)) for index, refusal in refused]
 
 
 def _says_the_same(one: Event, other: Event) -> bool:
