@@ -12,7 +12,7 @@ from tests.clients.world import World, running_world
 collect_ignore = [] if os.environ.get("ONEFOLD_TEST_CLIENTS") else ["test_node_sdks.py", "test_browser_sdks.py"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home = tmp_path_factory.mktemp("onefold")
     before = os.environ.get("ONEFOLD_HOME")
