@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import Any, Final, NamedTuple, TypeGuard, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -14,21 +13,18 @@ from onefold.domain.enrichment import Enricher, set_aside
 from onefold.domain.errors import EventInvalid, EventSuppressed
 from onefold.domain.event import KINDS, Event, Kind
 from onefold.domain.identifier import Identifier
-from onefold.domain.json_text import DECODING_ERRORS, KEY_BYTES_MIN, count_keys, encode_object, mend
+from onefold.domain.json_text import KEY_BYTES_MIN, count_keys, encode_object, mend
 from onefold.domain.message_consent import read_consent
+from onefold.domain.message_id import is_usable_message_id, made_message_id
 from onefold.domain.message_identifiers import EMAIL_EVENTS, IdentifierReader, claims_of
 from onefold.domain.message_merge import MERGE, merge_claims
 from onefold.domain.source import Source
 from onefold.domain.tracking_plan import CompiledPlan, Part
 
-MESSAGE_ID_CHARACTERS_MAX: Final = 100
 NAME_CHARACTERS_MAX: Final = 500
 
 # Where a context tells of consent.
 CONSENT_FIELDS: Final = MARKS | {"consent", "consentManagement"}
-
-# What a resent message may change without being another one.
-TRANSPORT_FIELDS: Final = frozenset(["sentAt", "writeKey", "_metadata", "receivedAt"])
 
 
 class Message(msgspec.Struct, rename="camel"):
@@ -313,23 +309,6 @@ class EventReader:
         else:
             violations.append("message_id_too_long" if isinstance(given, str) else "message_id_not_text")
         return made_message_id(self.source.name, text())
-
-
-def is_usable_message_id(given: object) -> TypeGuard[str]:
-    """Whether a sender's message id can be ours."""
-    return isinstance(given, str) and 0 < len(given) <= MESSAGE_ID_CHARACTERS_MAX
-
-
-def made_message_id(source: str, text: bytes) -> str:
-    """A message id from what a message says: its canonical JSON without what belongs to its transport."""
-    try:
-        fields = msgspec.json.decode(text)
-        if isinstance(fields, dict):
-            fields = {name: value for name, value in fields.items() if name not in TRANSPORT_FIELDS}
-        canonical = msgspec.json.encode(fields, order="sorted")
-    except DECODING_ERRORS:
-        canonical = text
-    return f"made-{blake2b(source.encode() + bytes(1) + canonical, digest_size=16).hexdigest()}"
 
 
 def _mend_texts(message: Message, violations: list[str]) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from onefold.domain.cell import EXACT, CellError, boolean_of, cell_reader, instant_of, is_empty, number_of, text_of
 from onefold.domain.errors import MappingInvalid
 from onefold.domain.mapping import Condition, RowMapping, Source, Value
-from onefold.domain.message import MESSAGE_ID_CHARACTERS_MAX
+from onefold.domain.message_id import MESSAGE_ID_CHARACTERS_MAX
 
 Row = Mapping[str, object]
 Message = dict[str, object]

@@ -14,7 +14,8 @@ from onefold.domain.event import Event, EventBatch, Kind, Refusal, partition_key
 from onefold.domain.geography import Locator
 from onefold.domain.identifier import Identifier, IdentifierHasher
 from onefold.domain.identity_rules import DEFAULT_RULES, IdentityRules
-from onefold.domain.message import Arrival, EventReader, Message, is_usable_message_id, made_message_id
+from onefold.domain.message import Arrival, EventReader, Message
+from onefold.domain.message_id import is_usable_message_id, made_message_id
 from onefold.domain.message_identifiers import IdentifierReader, PhoneReader
 from onefold.domain.parcel import BODY_BYTES_MAX, Parcel, open_parcel
 from onefold.domain.quarantine import Envelope, pack_envelope

@@ -11,7 +11,8 @@ from onefold.domain.errors import EventInvalid, PayloadTooLarge, Unauthorized, U
 from onefold.domain.event import Refusal
 from onefold.domain.json_numbers import exact_float
 from onefold.domain.json_text import DECODING_ERRORS, decoding_refusal, replace_lone_surrogates
-from onefold.domain.message import Arrival, made_message_id
+from onefold.domain.message import Arrival
+from onefold.domain.message_id import made_message_id
 from onefold.domain.parcel import BODY_BYTES_MAX, EVENTS_MAX, OBJECTS_MAX
 from onefold.domain.source import NAME, Source
 from onefold.domain.webhook_mapping import PayloadMapping, read_mapped, read_unmapped

@@ -8,7 +8,7 @@ import msgspec
 from onefold.domain.errors import Rejected
 from onefold.domain.event import Event, FragmentKey, fingerprint
 from onefold.domain.fragment import StoredFragment, remembers
-from onefold.domain.message import is_usable_message_id
+from onefold.domain.message_id import is_usable_message_id
 from onefold.domain.quarantine import Entry
 from onefold.use_cases.linking import GraphStore, profile_heads
 from onefold.use_cases.marks import Marks
