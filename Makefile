@@ -24,7 +24,7 @@ endif
 .PHONY: help install demo up test test-clients test-spark fuzz check faults bench synth bootstrap deploy diff
 
 help:
-	@echo "make demo    a shop's day through the whole system, in about two minutes"
+	@echo "make demo    a shop's day through the whole system, in about a minute"
 	@echo "make up      run locally and stay: collector on port 8080, profile API on 8081, AWS endpoint on 8082"
 	@echo "make test    all checks and tests"
 	@echo "make test-clients  the SDKs for Node and browsers, in Chromium, and older Python ones; fetches them into build"
@@ -107,4 +107,4 @@ build/uv/bin/uv:
 	@mkdir -p build
 	@{ $(PYTHON) -m venv build/uv 2>/dev/null >&2 && build/uv/bin/python -m pip install --quiet uv; } || \
 		{ rm -rf build/uv; $(PYTHON) -m pip install --quiet --target build/uv uv; } || \
-		{ echo "error: uv could not be fetched with pip; install it from your package manager" >&2; exit 1; }
+		{ echo "error: uv could not be fetched: is the package index reachable? Or install uv from your package manager" >&2; exit 1; }

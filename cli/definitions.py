@@ -60,7 +60,9 @@ def read_definitions(folder: Path) -> tuple[list[Declared], list[Fault]]:
         UsageError: There is no such folder.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; definitions lie in {', '.join(_KINDS)} below one")
+        raise UsageError(
+            f"{folder}: no such folder; definitions are {IDENTITY_FILE} and what lies in {', '.join(_KINDS)} below one"
+        )
     declared, faults = [], []
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
         place = path.relative_to(folder)

@@ -40,24 +40,7 @@ class SparkJob(Construct):
         )
         script = assets.Asset(self, "Script", path=str(REPOSITORY / "glue_jobs" / name / "job.py"))
         package = assets.Asset(self, "Package", path=str(job_package()))
-        security = glue.CfnSecurityConfiguration(
-            self,
-            "Security",
-            name=self.name,
-            encryption_configuration=glue.CfnSecurityConfiguration.EncryptionConfigurationProperty(
-                cloud_watch_encryption=glue.CfnSecurityConfiguration.CloudWatchEncryptionProperty(
-                    cloud_watch_encryption_mode="SSE-KMS", kms_key_arn=foundation.key.arn
-                ),
-                job_bookmarks_encryption=glue.CfnSecurityConfiguration.JobBookmarksEncryptionProperty(
-                    job_bookmarks_encryption_mode="CSE-KMS", kms_key_arn=foundation.key.arn
-                ),
-                s3_encryptions=[
-                    glue.CfnSecurityConfiguration.S3EncryptionProperty(
-                        s3_encryption_mode="SSE-KMS", kms_key_arn=foundation.key.arn
-                    )
-                ],
-            ),
-        )
+        security = self._security(foundation)
         job = glue.CfnJob(
             self,
             "Job",
@@ -86,6 +69,27 @@ class SparkJob(Construct):
         )
         job.add_resource_dependency(security)
         self._grant_running(script, package)
+
+    def _security(self, foundation: Foundation) -> glue.CfnSecurityConfiguration:
+        """Encrypt under the deployment's key whatever the job writes, its logs and bookmarks too."""
+        return glue.CfnSecurityConfiguration(
+            self,
+            "Security",
+            name=self.name,
+            encryption_configuration=glue.CfnSecurityConfiguration.EncryptionConfigurationProperty(
+                cloud_watch_encryption=glue.CfnSecurityConfiguration.CloudWatchEncryptionProperty(
+                    cloud_watch_encryption_mode="SSE-KMS", kms_key_arn=foundation.key.arn
+                ),
+                job_bookmarks_encryption=glue.CfnSecurityConfiguration.JobBookmarksEncryptionProperty(
+                    job_bookmarks_encryption_mode="CSE-KMS", kms_key_arn=foundation.key.arn
+                ),
+                s3_encryptions=[
+                    glue.CfnSecurityConfiguration.S3EncryptionProperty(
+                        s3_encryption_mode="SSE-KMS", kms_key_arn=foundation.key.arn
+                    )
+                ],
+            ),
+        )
 
     @property
     def grant_principal(self) -> iam.IPrincipal:

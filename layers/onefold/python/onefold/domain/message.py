@@ -146,18 +146,10 @@ class EventReader:
         if self.plan is not None:
             parts: dict[Part, dict[str, Any]] = {"properties": properties, "traits": traits, "context": context}
             self.plan.judge(kind, name, parts, violations)
-        claims = claims_of(
-            kind,
-            name,
-            message,
-            self.identifiers.rules,
-            context=context,
-            traits=traits,
-            properties=properties,
-            is_email_trusted=self.source.email_in_properties,
-        )
         if kind == "alias" and message.merge_properties is not None:
             claims = merge_claims(message.merge_properties, self.identifiers.rules)[0]
+        else:
+            claims = self._claims(kind, name, message, context=context, traits=traits, properties=properties)
         identifiers = self.identifiers.read(claims, violations)
         previous = self._previous(message, identifiers) if kind == "alias" else ()
         account = self.identifiers.read_account(group_id, violations) if group_id else None
@@ -197,6 +189,13 @@ class EventReader:
         if size > self.bytes_unchecked:
             self._check_limits(event, size, properties, traits)
         return event
+
+    def _claims(
+        self, kind: Kind, name: str, message: Message, **parts: dict[str, Any]
+    ) -> list[tuple[str, object, str]]:
+        """Whom the message claims to name, in its context, traits and properties, read by the rules in force."""
+        trusted = self.source.email_in_properties
+        return claims_of(kind, name, message, self.identifiers.rules, is_email_trusted=trusted, **parts)
 
     def _check_limits(self, event: Event, size: int, properties: dict[str, Any], traits: dict[str, Any]) -> None:
         """See `Limits`; `size` is that of the three texts together.
