@@ -174,3 +174,30 @@ def test_awswrangler_reads_the_history_unchanged(river: River) -> None:
     gross = sum((profile.gross for profile in river.day.truth.profiles), Decimal(0))
     orders = sum(profile.orders for profile in river.day.truth.profiles)
     assert (frame["gross"][0], frame["orders"][0]) == (gross, orders)
+
+
+def test_who_buys_what_lay_in_the_cart_leaves_its_audience(river: River) -> None:
+    """Each step is worked through before the next; stands last, for these events are none of the day's."""
+    told = river.receiver.received.deliveries
+
+    def say(event: str, **properties: object) -> None:
+        consent = {"consent": {"categoryPreferences": {"marketing": True}}}
+        message = {"userId": "late-buyer", "event": event, "properties": properties, "context": consent}
+        answer = httpx.post(
+            f"{river.instance.instance.collector}/v1/track", json=message, auth=(river.keys["server"], "")
+        )
+        assert answer.status_code == 200, answer.text
+        assert river.instance.runtime.drain(DRAIN_S), river.instance.runtime.lag()
+
+    def moves() -> list[str]:
+        return [
+            each["type"]
+            for each in told.values()
+            if each["data"].get("audience") == "cart_abandoners"
+            and each["data"]["identifiers"].get("user_id") == ["late-buyer"]
+        ]
+
+    say("Product Added", product_id="p1")
+    assert moves() == ["Audience Entered"]
+    say("Order Completed", order_id="late-1", total=5, currency="EUR")
+    assert sorted(moves()) == ["Audience Entered", "Audience Exited"]
