@@ -8,20 +8,17 @@ from dataclasses import dataclass, replace
 import boto3
 
 from onefold.adapters.aws_requests import client_config
+from onefold.adapters.collecting import declared_collectors
 from onefold.adapters.defined_imports import DefinedImports
-from onefold.adapters.defined_plans import DefinedPlans
-from onefold.adapters.defined_rules import defined_rules
 from onefold.adapters.deployment_secret import load_deployment_secret
 from onefold.adapters.dynamodb_definitions import DynamoDbDefinitions
 from onefold.adapters.kinesis_event_log import KinesisEventLog
-from onefold.adapters.phone_numbers import read_e164
 from onefold.adapters.s3_imports import S3ImportStore
 from onefold.adapters.sqs_queue import SqsQueue
 from onefold.adapters.table_files import KnownTableFiles
 from onefold.domain.identifier import IdentifierHasher
 from onefold.domain.import_file import Import
 from onefold.domain.source import Source
-from onefold.use_cases.collect import Collector, EventLog, Sources, Spool
 from onefold.use_cases.import_batch import Way
 from onefold.use_cases.import_files import Importer, ImportRequest
 
@@ -45,15 +42,10 @@ def connect(*, stream_name: str, bucket_name: str, table_name: str, secret_arn: 
     """Connect to the resources of these names."""
     config = client_config()
     definitions = DynamoDbDefinitions(boto3.client("dynamodb", config=config), table_name)
-    defined, plans = DefinedImports(definitions), DefinedPlans(definitions, now=time.monotonic)
-    rules = defined_rules(definitions, now=time.monotonic)
+    defined = DefinedImports(definitions)
     hasher = IdentifierHasher(load_deployment_secret(boto3.client("secretsmanager", config=config), secret_arn))
     log = KinesisEventLog(boto3.client("kinesis", config=config), stream_name, sleep=time.sleep, jitter=random.random)
-
-    def collector(sources: Sources, log: EventLog, spool: Spool) -> Collector:
-        return Collector(
-            sources=sources, log=log, spool=spool, hasher=hasher, phone=read_e164, plans=plans, rules=rules
-        )
+    collector = declared_collectors(definitions, hasher)
 
     def way(source: Source) -> Way:
         return Way(log, source, collector, _now_ms, time.sleep)

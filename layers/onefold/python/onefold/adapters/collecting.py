@@ -2,6 +2,8 @@
 
 import random
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Final
 
@@ -20,7 +22,7 @@ from onefold.adapters.s3_spool import S3Spool
 from onefold.adapters.user_agents import read_user_agent
 from onefold.domain.identifier import IdentifierHasher
 from onefold.domain.source import sources_by_write_key
-from onefold.use_cases.collect import Collector
+from onefold.use_cases.collect import Collector, EventLog, Sources, Spool
 
 # A client that waits 10 s sends again, so a dependency that hangs is given up soon; the spool takes over.
 QUICK: Final = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
@@ -39,14 +41,26 @@ def build_collector(
     secret = load_deployment_secret(boto3.client("secretsmanager", config=QUICK), deployment_secret_arn)
     stream = boto3.client("kinesis", config=QUICK)
     connect_s3 = cache(lambda: boto3.client("s3", config=QUICK))
-    return Collector(
-        sources=DefinedSources(sources),
-        log=KinesisEventLog(stream, stream_name, sleep=time.sleep, jitter=random.random),
-        spool=S3Spool(connect_s3, spool_bucket_name),
-        hasher=IdentifierHasher(secret),
-        phone=read_e164,
-        rules=defined_rules(definitions, now=time.monotonic),
-        plans=DefinedPlans(definitions, now=time.monotonic),
-        read_user_agent=read_user_agent,
-        locate=open_geography(),
+    collector = declared_collectors(definitions, IdentifierHasher(secret))(
+        DefinedSources(sources),
+        KinesisEventLog(stream, stream_name, sleep=time.sleep, jitter=random.random),
+        S3Spool(connect_s3, spool_bucket_name),
     )
+    return replace(collector, read_user_agent=read_user_agent, locate=open_geography())
+
+
+def declared_collectors(
+    definitions: DynamoDbDefinitions, hasher: IdentifierHasher
+) -> Callable[[Sources, EventLog, Spool], Collector]:
+    """Collectors that judge by what is declared, cached once for all of them. Every way in takes its own from here.
+
+    They enrich nothing; what knows user agents or places is put in by whoever has messages of browsers.
+    """
+    rules, plans = defined_rules(definitions, now=time.monotonic), DefinedPlans(definitions, now=time.monotonic)
+
+    def collector(sources: Sources, log: EventLog, spool: Spool) -> Collector:
+        return Collector(
+            sources=sources, log=log, spool=spool, hasher=hasher, phone=read_e164, rules=rules, plans=plans
+        )
+
+    return collector

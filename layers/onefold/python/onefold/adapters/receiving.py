@@ -3,20 +3,19 @@
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import boto3
 from botocore.config import Config
 
+from onefold.adapters.collecting import declared_collectors
 from onefold.adapters.defined_mappings import DefinedMappings
-from onefold.adapters.defined_plans import DefinedPlans
-from onefold.adapters.defined_rules import defined_rules
 from onefold.adapters.defined_sources import DefinedSources
 from onefold.adapters.deployment_secret import load_deployment_secret
 from onefold.adapters.dynamodb_definitions import CachedDefinitions, DynamoDbDefinitions
 from onefold.adapters.ecdsa_signature import verify_p256
 from onefold.adapters.kinesis_event_log import KinesisEventLog
-from onefold.adapters.phone_numbers import read_e164
 from onefold.adapters.s3_spool import S3Spool
 from onefold.adapters.ssm_webhook_secrets import SsmWebhookSecrets
 from onefold.adapters.user_agents import read_user_agent
@@ -25,7 +24,6 @@ from onefold.domain.source import DEFINITION_KIND as SOURCE
 from onefold.domain.source import sources_by_write_key
 from onefold.domain.webhook_mapping import DEFINITION_KIND as MAPPING
 from onefold.domain.webhook_mapping import payload_mappings
-from onefold.use_cases.collect import Collector
 from onefold.use_cases.receive import Receiver
 
 # Providers wait 5 to 30 s for an answer; a dependency that hangs is given up before, and the spool takes over.
@@ -57,17 +55,9 @@ def connect_receiver(
     connect_s3 = cache(lambda: boto3.client("s3", config=QUICK))
     sources = DefinedSources(by_key)
     secrets = SsmWebhookSecrets(boto3.client("ssm", config=QUICK), webhook_secrets_prefix, now=time.monotonic)
+    collector = declared_collectors(table, hasher)(sources, log, S3Spool(connect_s3, spool_bucket_name))
     return Receiver(
-        collector=Collector(
-            sources=sources,
-            log=log,
-            spool=S3Spool(connect_s3, spool_bucket_name),
-            hasher=hasher,
-            phone=read_e164,
-            rules=defined_rules(table, now=time.monotonic),
-            plans=DefinedPlans(table, now=time.monotonic),
-            read_user_agent=read_user_agent,
-        ),
+        collector=replace(collector, read_user_agent=read_user_agent),
         sources=sources,
         secrets=secrets,
         mappings=DefinedMappings(mappings),

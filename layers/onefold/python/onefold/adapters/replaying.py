@@ -2,26 +2,24 @@
 
 import random
 import time
+from dataclasses import replace
 
 import boto3
 
 from onefold.adapters.athena_history import AthenaHistory
 from onefold.adapters.aws_requests import client_config
+from onefold.adapters.collecting import declared_collectors
 from onefold.adapters.compression import unpack
-from onefold.adapters.defined_plans import DefinedPlans
-from onefold.adapters.defined_rules import defined_rules
 from onefold.adapters.deployment_secret import load_deployment_secret
 from onefold.adapters.dynamodb_definitions import DynamoDbDefinitions
 from onefold.adapters.kinesis_event_log import KinesisEventLog
 from onefold.adapters.maxmind_geography import open_geography
-from onefold.adapters.phone_numbers import read_e164
 from onefold.adapters.s3_marks import REPLAYS_PREFIX, S3Marks
 from onefold.adapters.s3_spool import S3Spool
 from onefold.adapters.sources_by_name import SourcesByName
 from onefold.adapters.user_agents import read_user_agent
 from onefold.domain.event import EventBatch
 from onefold.domain.identifier import IdentifierHasher
-from onefold.use_cases.collect import Collector
 from onefold.use_cases.quarantine import Replayer
 
 
@@ -45,21 +43,15 @@ def build_replayer(
     definitions = DynamoDbDefinitions(dynamodb, definitions_table_name)
     sources = SourcesByName(lambda: definitions.load_current("source"))
     secret = load_deployment_secret(boto3.client("secretsmanager"), deployment_secret_arn)
-    collector = Collector(
-        sources=sources,
-        log=KinesisEventLog(kinesis, stream_name, sleep=time.sleep, jitter=random.random),
-        spool=S3Spool(lambda: s3, spool_bucket_name),
-        hasher=IdentifierHasher(secret),
-        phone=read_e164,
-        rules=defined_rules(definitions, now=time.monotonic),
-        plans=DefinedPlans(definitions, now=time.monotonic),
-        read_user_agent=read_user_agent,
-        locate=open_geography(),
+    collector = declared_collectors(definitions, IdentifierHasher(secret))(
+        sources,
+        KinesisEventLog(kinesis, stream_name, sleep=time.sleep, jitter=random.random),
+        S3Spool(lambda: s3, spool_bucket_name),
     )
     return Replayer(
         entries=AthenaHistory(athena, workgroup_name, database_name),
         marks=S3Marks(lambda: s3, lake_bucket_name, REPLAYS_PREFIX),
         sources=sources,
-        collector=collector,
+        collector=replace(collector, read_user_agent=read_user_agent, locate=open_geography()),
         unpack_record=lambda data: unpack(data, EventBatch),
     )
